@@ -1,0 +1,3 @@
+//! What application SQL calls.
+
+mod version;

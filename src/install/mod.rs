@@ -1,0 +1,7 @@
+//! The DDL that puts a guard on a table, changes it and takes it away.
+
+mod arguments;
+mod drop_guard;
+mod target;
+mod trigger;
+mod version;

@@ -1,0 +1,206 @@
+//! The rule cache: what a guard's arguments and table mean, worked out once per session.
+//!
+//! Entries are keyed by trigger OID. A relcache invalidation only sets a flag on the entries of
+//! that relation (no catalog is read in the callback); a stale entry is built anew at its next use.
+//! An entry built in a transaction that aborts is never used again: it may describe a table that
+//! only that transaction ever saw.
+
+use super::error::Report;
+use super::raw;
+use super::trigger::Firing;
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+use pgrx::pg_sys::{self, Datum, MemoryContext, Oid};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+struct Entry {
+    relid: Oid,
+    /// Everything the rule points at lives here.
+    context: MemoryContext,
+    rule: *const c_void,
+    stale: bool,
+    /// Built in the current transaction.
+    fresh: bool,
+}
+
+struct Cache {
+    entries: HashMap<u32, Entry, BuildHasherDefault<OidHasher>>,
+    /// The entry used last, for runs of rows through one trigger.
+    last: Option<(u32, *const Entry)>,
+    /// Contexts of replaced entries: deleted when no guard can be running, at transaction end.
+    retired: Vec<MemoryContext>,
+    any_fresh: bool,
+    registered: bool,
+}
+
+/// OIDs are spread well enough as they are.
+#[derive(Default)]
+struct OidHasher(u64);
+
+impl Hasher for OidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = (self.0 << 8) | *b as u64;
+        }
+    }
+    fn write_u32(&mut self, n: u32) {
+        self.0 = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+struct Shared(UnsafeCell<Option<Cache>>);
+// SAFETY: a backend has one thread.
+unsafe impl Sync for Shared {}
+static CACHE: Shared = Shared(UnsafeCell::new(None));
+
+fn cache() -> &'static mut Cache {
+    // SAFETY: a backend has one thread, and no caller below keeps the reference across a call
+    // into Postgres.
+    unsafe {
+        (*CACHE.0.get()).get_or_insert_with(|| Cache {
+            entries: HashMap::default(),
+            last: None,
+            retired: Vec::new(),
+            any_fresh: false,
+            registered: false,
+        })
+    }
+}
+
+/// The rule of the trigger that fired, built by `build` at first use.
+///
+/// `build` runs in plain frames, with the current memory context set to one that lives as long as
+/// the entry: whatever it allocates there may be pointed at by the rule.
+#[inline]
+pub fn rule<R: Copy>(
+    firing: Firing,
+    build: fn(Firing) -> Result<R, Report>,
+) -> Result<&'static R, Report> {
+    let id = firing.trigger_id().to_u32();
+    if let Some((last, entry)) = cache().last {
+        // SAFETY: `last` is cleared whenever an entry moves or goes.
+        let entry = unsafe { &*entry };
+        if last == id && !entry.stale {
+            // SAFETY: the trigger's function, and so the type of its rule, never changes.
+            return Ok(unsafe { &*(entry.rule as *const R) });
+        }
+    }
+    find_or_build(id, firing, build)
+}
+
+#[inline(never)]
+fn find_or_build<R: Copy>(
+    id: u32,
+    firing: Firing,
+    build: fn(Firing) -> Result<R, Report>,
+) -> Result<&'static R, Report> {
+    if let Some(entry) = cache().entries.get(&id) {
+        if !entry.stale {
+            let found = entry as *const Entry;
+            let rule = entry.rule;
+            cache().last = Some((id, found));
+            // SAFETY: as in `rule`.
+            return Ok(unsafe { &*(rule as *const R) });
+        }
+    }
+    // SAFETY: the new context hangs under the current one until the rule is complete, so an ERROR
+    // while building frees it; then it moves under CacheMemoryContext.
+    unsafe {
+        let caller = pg_sys::CurrentMemoryContext;
+        let context = raw::AllocSetContextCreateInternal(
+            caller,
+            c"raceguard rule".as_ptr(),
+            pg_sys::ALLOCSET_SMALL_MINSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
+            pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
+        );
+        pg_sys::CurrentMemoryContext = context;
+        let built = build(firing);
+        pg_sys::CurrentMemoryContext = caller;
+        let built = built?;
+        let rule = raw::MemoryContextAlloc(context, size_of::<R>()) as *mut R;
+        rule.write(built);
+        raw::MemoryContextSetParent(context, pg_sys::CacheMemoryContext);
+        store(id, firing.table().oid(), context, rule as *const c_void);
+        Ok(&*rule)
+    }
+}
+
+fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void) {
+    register_callbacks();
+    let cache = cache();
+    cache.last = None;
+    cache.any_fresh = true;
+    let entry = Entry {
+        relid,
+        context,
+        rule,
+        stale: false,
+        fresh: true,
+    };
+    if let Some(replaced) = cache.entries.insert(id, entry) {
+        cache.retired.push(replaced.context);
+    }
+}
+
+fn register_callbacks() {
+    if cache().registered {
+        return;
+    }
+    // SAFETY: the callbacks are registered once per backend and never unloaded.
+    unsafe {
+        raw::CacheRegisterRelcacheCallback(Some(relation_changed), Datum::null());
+        raw::RegisterXactCallback(Some(transaction_ended), core::ptr::null_mut());
+        raw::RegisterSubXactCallback(Some(subtransaction_ended), core::ptr::null_mut());
+    }
+    cache().registered = true;
+}
+
+unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
+    for entry in cache().entries.values_mut() {
+        if relid == pg_sys::InvalidOid || entry.relid == relid {
+            entry.stale = true;
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    match event {
+        XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => settle(false),
+        XACT_EVENT_COMMIT | XACT_EVENT_PARALLEL_COMMIT | XACT_EVENT_PREPARE => settle(true),
+        _ => return,
+    }
+    for context in core::mem::take(&mut cache().retired) {
+        // SAFETY: no guard runs at transaction end, so nothing points into the context.
+        unsafe { raw::MemoryContextDelete(context) };
+    }
+}
+
+unsafe extern "C-unwind" fn subtransaction_ended(
+    event: pg_sys::SubXactEvent::Type,
+    _subid: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        settle(false);
+    }
+}
+
+/// Entries of the ended (sub)transaction become trusted, or stale if it aborted.
+fn settle(committed: bool) {
+    let cache = cache();
+    if !cache.any_fresh {
+        return;
+    }
+    for entry in cache.entries.values_mut().filter(|e| e.fresh) {
+        entry.fresh = false;
+        entry.stale |= !committed;
+    }
+    cache.any_fresh = false;
+}

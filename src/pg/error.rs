@@ -1,0 +1,225 @@
+//! Errors as Postgres knows them: every field set, any SQLSTATE, raised without loss.
+//!
+//! pgrx can only raise the SQLSTATEs of its closed enum, so raceguard fills an `ErrorData` itself
+//! and hands it to `ThrowErrorData` (new errors) or `ReThrowError` (caught ones).
+
+use super::raw;
+use super::text::PgText;
+use core::ffi::{c_char, c_int, CStr};
+use core::fmt::Arguments;
+use pgrx::pg_sys;
+
+// Message levels of elog.h, the same since Postgres 14.
+const LOG: c_int = 15;
+const NOTICE: c_int = 18;
+const WARNING: c_int = 19;
+const ERROR: c_int = 21;
+
+/// A five-character SQLSTATE in Postgres's packed form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SqlState(c_int);
+
+impl SqlState {
+    /// Packs `code` as `MAKE_SQLSTATE` does.
+    pub const fn new(code: &[u8; 5]) -> SqlState {
+        let mut packed = 0;
+        let mut i = 0;
+        while i < 5 {
+            packed |= (((code[i] - b'0') & 0x3F) as c_int) << (6 * i);
+            i += 1;
+        }
+        SqlState(packed)
+    }
+}
+
+/// An error or notice under construction, in Postgres's memory: `Copy`, so it may live in a plain
+/// frame.
+#[derive(Clone, Copy)]
+pub struct Report {
+    data: *mut pg_sys::ErrorData,
+    caught: bool,
+}
+
+impl Report {
+    fn new(level: c_int, code: SqlState, message: Arguments) -> Report {
+        // SAFETY: palloc0 returns zeroed memory of the size asked; all-zero is a valid ErrorData.
+        unsafe {
+            let data = raw::palloc0(size_of::<pg_sys::ErrorData>()) as *mut pg_sys::ErrorData;
+            (*data).elevel = level;
+            (*data).sqlerrcode = code.0;
+            (*data).message = PgText::from_fmt(message).into_raw();
+            (*data).filename = c"raceguard".as_ptr();
+            (*data).funcname = c"raceguard".as_ptr();
+            (*data).assoc_context = pg_sys::CurrentMemoryContext;
+            Report {
+                data,
+                caught: false,
+            }
+        }
+    }
+
+    /// An ERROR with the given SQLSTATE and primary message.
+    pub fn error(code: SqlState, message: Arguments) -> Report {
+        Report::new(ERROR, code, message)
+    }
+
+    /// The DETAIL line.
+    pub fn detail(self, text: Arguments) -> Report {
+        // SAFETY: `data` points to the ErrorData made in `new` or by CopyErrorData.
+        unsafe { (*self.data).detail = PgText::from_fmt(text).into_raw() };
+        self
+    }
+
+    /// The HINT line.
+    pub fn hint(self, text: Arguments) -> Report {
+        // SAFETY: as in `detail`.
+        unsafe { (*self.data).hint = PgText::from_fmt(text).into_raw() };
+        self
+    }
+
+    /// The schema and table fields.
+    pub fn table(self, relid: pg_sys::Oid) -> Report {
+        // SAFETY: as in `detail`; the name look-ups return palloc'd text or NULL.
+        unsafe {
+            (*self.data).table_name = raw::get_rel_name(relid);
+            (*self.data).schema_name = raw::get_namespace_name(raw::get_rel_namespace(relid));
+        }
+        self
+    }
+
+    /// The column field.
+    pub fn column(self, name: &str) -> Report {
+        // SAFETY: as in `detail`.
+        unsafe { (*self.data).column_name = PgText::from_fmt(format_args!("{name}")).into_raw() };
+        self
+    }
+
+    /// The constraint field; a guard's trigger name stands here, as a constraint's would.
+    pub fn constraint(self, name: &str) -> Report {
+        // SAFETY: as in `detail`.
+        unsafe {
+            (*self.data).constraint_name = PgText::from_fmt(format_args!("{name}")).into_raw()
+        };
+        self
+    }
+
+    /// Whether the error carries this SQLSTATE.
+    pub fn is(self, code: SqlState) -> bool {
+        // SAFETY: as in `detail`.
+        unsafe { (*self.data).sqlerrcode == code.0 }
+    }
+
+    /// Replaces SQLSTATE, message, detail and hint, keeping the object fields (error styles).
+    pub fn restyle(
+        self,
+        code: SqlState,
+        message: Option<Arguments>,
+        detail: Option<Arguments>,
+    ) -> Report {
+        // SAFETY: as in `detail`.
+        unsafe {
+            (*self.data).sqlerrcode = code.0;
+            if let Some(message) = message {
+                (*self.data).message = PgText::from_fmt(message).into_raw();
+            }
+            if let Some(detail) = detail {
+                (*self.data).detail = PgText::from_fmt(detail).into_raw();
+                (*self.data).hint = core::ptr::null_mut();
+            }
+        }
+        self
+    }
+
+    /// The primary message.
+    pub fn message_text(&self) -> &str {
+        // SAFETY: the text lives as long as the report's memory context.
+        unsafe { text_or_empty((*self.data).message) }
+    }
+
+    /// The DETAIL, or the empty string.
+    pub fn detail_text(&self) -> &str {
+        // SAFETY: as in `message_text`.
+        unsafe { text_or_empty((*self.data).detail) }
+    }
+
+    /// The HINT, or the empty string.
+    pub fn hint_text(&self) -> &str {
+        // SAFETY: as in `message_text`.
+        unsafe { text_or_empty((*self.data).hint) }
+    }
+
+    /// Raises the error. The calling frames must be plain (see [`raw`]).
+    pub fn throw(self) -> ! {
+        // SAFETY: `data` is a complete ErrorData of level ERROR; both calls leave by longjmp.
+        unsafe {
+            if self.caught {
+                raw::ReThrowError(self.data);
+            } else {
+                raw::ThrowErrorData(self.data);
+            }
+        }
+        // Postgres never returns from an ERROR.
+        std::process::abort()
+    }
+}
+
+unsafe fn text_or_empty<'a>(text: *const c_char) -> &'a str {
+    if text.is_null() {
+        return "";
+    }
+    // SAFETY: the caller passes a NUL-terminated text of the report.
+    unsafe { CStr::from_ptr(text) }.to_str().unwrap_or_default()
+}
+
+/// Sends a NOTICE, WARNING or LOG line.
+#[derive(Clone, Copy)]
+pub enum Level {
+    Notice,
+    Warning,
+    Log,
+}
+
+/// Reports a message that is not an error, with an optional HINT. Plain frames or inside `catch`.
+pub fn tell(level: Level, message: Arguments, hint: Option<Arguments>) {
+    let (level, code) = match level {
+        Level::Notice => (NOTICE, SqlState::new(b"00000")),
+        Level::Warning => (WARNING, SqlState::new(b"01000")),
+        Level::Log => (LOG, SqlState::new(b"00000")),
+    };
+    let mut report = Report::new(level, code, message);
+    if let Some(hint) = hint {
+        report = report.hint(hint);
+    }
+    // SAFETY: a report below ERROR returns here.
+    unsafe { raw::ThrowErrorData(report.data) }
+}
+
+/// Runs `f` and turns a Postgres ERROR into an `Err` that keeps every field.
+///
+/// `f` must be a plain frame that calls only [`raw`] imports. After an `Err` the transaction (or
+/// the subtransaction that `f` ran in) is to be rolled back: the caller may only clean up Rust
+/// values and raise the report, or roll back a subtransaction it opened itself.
+pub fn catch<T: Copy>(f: impl FnOnce() -> T) -> Result<T, Report> {
+    let mut result = core::mem::MaybeUninit::<T>::uninit();
+    // SAFETY: this is PG_TRY/PG_CATCH. The two stacks are restored on both ways out, `f` holds no
+    // value with a destructor by contract, and CopyErrorData is called outside ErrorContext.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let exception_stack = pg_sys::PG_exception_stack;
+        let error_context_stack = pg_sys::error_context_stack;
+        let jumped = cee_scape::call_with_sigsetjmp(false, |buffer| {
+            pg_sys::PG_exception_stack = buffer as *const cee_scape::SigJmpBufFields as *mut _;
+            result.write(f());
+            0
+        });
+        pg_sys::PG_exception_stack = exception_stack;
+        pg_sys::error_context_stack = error_context_stack;
+        if jumped == 0 {
+            return Ok(result.assume_init());
+        }
+        pg_sys::CurrentMemoryContext = context;
+        let data = raw::CopyErrorData();
+        raw::FlushErrorState();
+        Err(Report { data, caught: true })
+    }
+}

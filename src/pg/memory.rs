@@ -1,0 +1,58 @@
+//! Memory of the current context for values that outlive a call: rules point into it.
+
+use super::raw;
+use super::trigger::Firing;
+
+/// An array under construction in the current memory context.
+pub struct Buffer<T: Copy> {
+    data: *mut T,
+    length: usize,
+    capacity: usize,
+}
+
+impl<T: Copy> Buffer<T> {
+    pub fn new(capacity: usize) -> Buffer<T> {
+        // SAFETY: palloc returns maximally aligned memory of the size asked (at least one byte).
+        let data = unsafe { raw::palloc((capacity * size_of::<T>()).max(1)) } as *mut T;
+        Buffer {
+            data,
+            length: 0,
+            capacity,
+        }
+    }
+
+    /// Appends a value; beyond the capacity it is dropped, which no caller does.
+    pub fn push(&mut self, value: T) {
+        if self.length < self.capacity {
+            // SAFETY: `length` is below the capacity allocated in `new`.
+            unsafe { self.data.add(self.length).write(value) };
+            self.length += 1;
+        }
+    }
+
+    /// The finished array. It lives as long as the memory context it was made in.
+    pub fn into_slice(self) -> &'static [T] {
+        // SAFETY: `length` values were written; the caller keeps the slice no longer than the
+        // context, which for rules is the lifetime of the cache entry.
+        unsafe { core::slice::from_raw_parts(self.data, self.length) }
+    }
+}
+
+/// Copies a text into the current memory context.
+pub fn keep_text(text: &str) -> &'static str {
+    let mut bytes = Buffer::new(text.len());
+    for byte in text.bytes() {
+        bytes.push(byte);
+    }
+    // SAFETY: the bytes are those of a `str`.
+    unsafe { core::str::from_utf8_unchecked(bytes.into_slice()) }
+}
+
+/// Copies a trigger's arguments into the current memory context.
+pub fn keep_arguments(firing: Firing) -> &'static [&'static str] {
+    let mut arguments = Buffer::new(firing.argument_count());
+    for i in 0..firing.argument_count() {
+        arguments.push(keep_text(firing.argument(i)));
+    }
+    arguments.into_slice()
+}

@@ -1,0 +1,19 @@
+//! Safe wrappers over Postgres; the only place where `unsafe` may stand.
+//!
+//! See [`raw`] for the two rules under which Postgres is called.
+
+pub mod cache;
+pub mod call;
+pub mod clock;
+pub mod entry;
+pub mod error;
+pub mod foreign_key;
+pub mod guc;
+pub mod memory;
+pub mod raw;
+pub mod relation;
+pub mod spi;
+pub mod text;
+pub mod trigger;
+pub mod tuple;
+pub mod value;

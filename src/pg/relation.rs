@@ -1,0 +1,156 @@
+//! A table as a guard sees it: names, columns, primary key.
+
+use super::raw;
+use super::text::{cstr, PgText};
+use super::tuple::Row;
+use core::ffi::CStr;
+use pgrx::pg_sys::{self, Datum, Oid};
+
+/// An open, locked relation. `Copy`: it points at Postgres's relation cache.
+#[derive(Clone, Copy)]
+pub struct Table(pg_sys::Relation);
+
+/// One column of a table.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Column {
+    pub attno: i16,
+    pub type_oid: Oid,
+    pub typmod: i32,
+    pub collation: Oid,
+    pub length: i16,
+    pub by_value: bool,
+    pub not_null: bool,
+    pub generated: bool,
+}
+
+impl Table {
+    /// # Safety
+    /// `relation` is open and stays so while the value is used.
+    #[inline]
+    pub unsafe fn from_raw(relation: pg_sys::Relation) -> Table {
+        Table(relation)
+    }
+
+    #[inline]
+    pub fn as_raw(self) -> pg_sys::Relation {
+        self.0
+    }
+
+    #[inline]
+    pub fn oid(self) -> Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*self.0).rd_id }
+    }
+
+    pub fn name(&self) -> &str {
+        // SAFETY: the relation is open; its name is NUL-terminated.
+        unsafe { cstr((*(*self.0).rd_rel).relname.data.as_ptr()) }
+    }
+
+    /// The number of columns, dropped ones included.
+    pub fn column_count(self) -> i16 {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_att).natts as i16 }
+    }
+
+    /// A column by number; `None` where it was dropped.
+    pub fn column(self, attno: i16) -> Option<Column> {
+        if attno < 1 || attno > self.column_count() {
+            return None;
+        }
+        // SAFETY: `attno` lies within the descriptor.
+        unsafe {
+            let attr = &*attribute((*self.0).rd_att, attno);
+            (!attr.attisdropped).then_some(Column {
+                attno,
+                type_oid: attr.atttypid,
+                typmod: attr.atttypmod,
+                collation: attr.attcollation,
+                length: attr.attlen,
+                by_value: attr.attbyval,
+                not_null: attr.attnotnull,
+                generated: attr.attgenerated != 0,
+            })
+        }
+    }
+
+    /// A column by name.
+    pub fn column_named(self, name: &str) -> Option<Column> {
+        let text = PgText::from_fmt(format_args!("{name}"));
+        // SAFETY: get_attnum answers 0 for a name that is not there.
+        let attno = unsafe { raw::get_attnum(self.oid(), text.into_raw()) };
+        self.column(attno)
+    }
+
+    /// A column's name; empty for a number out of range.
+    pub fn column_name(&self, attno: i16) -> &str {
+        if attno < 1 || attno > self.column_count() {
+            return "";
+        }
+        // SAFETY: `attno` lies within the descriptor.
+        unsafe { cstr((*attribute((*self.0).rd_att, attno)).attname.data.as_ptr()) }
+    }
+
+    /// The row's primary key as Postgres would show it in a unique violation, `(id)=(42)`; `None`
+    /// without a primary key, without SELECT on its columns, or under row security.
+    pub fn describe_key(self, row: Row) -> Option<PgText> {
+        // SAFETY: the index list and index are closed again; the key of a primary key consists of
+        // plain columns, of which there are at most INDEX_MAX_KEYS.
+        unsafe {
+            raw::RelationGetIndexList(self.0);
+            let index_oid = (*self.0).rd_pkindex;
+            if index_oid == pg_sys::InvalidOid {
+                return None;
+            }
+            let index = raw::index_open(index_oid, pg_sys::AccessShareLock as i32);
+            let form = &*(*index).rd_index;
+            let mut values = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
+            let mut nulls = [true; pg_sys::INDEX_MAX_KEYS as usize];
+            let attnos = form.indkey.values.as_ptr();
+            for i in 0..form.indnkeyatts as usize {
+                if let Some(value) = row.get(*attnos.add(i)) {
+                    values[i] = value;
+                    nulls[i] = false;
+                }
+            }
+            let text = raw::BuildIndexValueDescription(index, values.as_ptr(), nulls.as_ptr());
+            raw::index_close(index, pg_sys::AccessShareLock as i32);
+            (!text.is_null()).then(|| {
+                PgText::from_fmt(format_args!(
+                    "{}",
+                    CStr::to_str(CStr::from_ptr(text)).unwrap_or_default()
+                ))
+            })
+        }
+    }
+
+    /// The topmost partitioned table above this one, or the table itself.
+    pub fn root(self) -> Oid {
+        // SAFETY: the ancestor list of a partition is never empty and ends with the root.
+        unsafe {
+            if !(*(*self.0).rd_rel).relispartition {
+                return self.oid();
+            }
+            let ancestors = raw::get_partition_ancestors(self.oid());
+            if ancestors.is_null() || (*ancestors).length == 0 {
+                return self.oid();
+            }
+            (*(*ancestors).elements.add((*ancestors).length as usize - 1)).oid_value
+        }
+    }
+}
+
+#[cfg(not(feature = "pg18"))]
+unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+    // SAFETY: the caller checked the range.
+    unsafe { (*desc).attrs.as_ptr().add((attno - 1) as usize) }
+}
+
+#[cfg(feature = "pg18")]
+unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+    // SAFETY: the full attributes follow the `natts` compact ones.
+    unsafe {
+        let compact = (*desc).compact_attrs.as_ptr().add((*desc).natts as usize);
+        (compact as *const pg_sys::FormData_pg_attribute).add((attno - 1) as usize)
+    }
+}

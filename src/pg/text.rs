@@ -1,0 +1,101 @@
+//! Text in Postgres's memory: formatting without Rust allocations, for plain frames.
+
+use super::raw;
+use core::ffi::{c_char, c_int, CStr};
+use core::fmt::{self, Arguments, Write};
+use pgrx::pg_sys;
+
+/// A growing NUL-terminated text in the current memory context. `Copy`: it has no destructor, the
+/// memory context frees it.
+#[derive(Clone, Copy)]
+pub struct PgText(pg_sys::StringInfo);
+
+impl PgText {
+    pub fn new() -> PgText {
+        // SAFETY: makeStringInfo allocates an empty, NUL-terminated buffer.
+        PgText(unsafe { raw::makeStringInfo() })
+    }
+
+    pub fn from_fmt(args: Arguments) -> PgText {
+        let mut text = PgText::new();
+        // Writing to a StringInfo reports no error of its own: running out of memory is an ERROR.
+        let _ = text.write_fmt(args);
+        text
+    }
+
+    pub fn as_str(&self) -> &str {
+        // SAFETY: the buffer holds `len` bytes that were written from `str`s.
+        unsafe {
+            let info = &*self.0;
+            core::str::from_utf8_unchecked(core::slice::from_raw_parts(
+                info.data as *const u8,
+                info.len as usize,
+            ))
+        }
+    }
+
+    pub fn into_raw(self) -> *mut c_char {
+        // SAFETY: `self.0` is the StringInfo made in `new`.
+        unsafe { (*self.0).data }
+    }
+}
+
+impl Write for PgText {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        // SAFETY: appends `s.len()` bytes, enlarging the buffer as needed.
+        unsafe {
+            raw::appendBinaryStringInfo(self.0, s.as_ptr() as *const c_char, s.len() as c_int)
+        };
+        Ok(())
+    }
+}
+
+impl fmt::Display for PgText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The bytes of a Postgres C string as `str`; text that is not UTF-8 (another server encoding)
+/// reads up to its first invalid byte.
+///
+/// # Safety
+/// `text` is NULL or a NUL-terminated string that outlives `'a`.
+pub unsafe fn cstr<'a>(text: *const c_char) -> &'a str {
+    if text.is_null() {
+        return "";
+    }
+    // SAFETY: promised by the caller.
+    let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
+    match core::str::from_utf8(bytes) {
+        Ok(s) => s,
+        // SAFETY: `valid_up_to` marks the end of valid UTF-8.
+        Err(e) => unsafe { core::str::from_utf8_unchecked(&bytes[..e.valid_up_to()]) },
+    }
+}
+
+/// An identifier quoted as SQL needs it.
+pub fn quote_ident(name: &str) -> PgText {
+    let plain = PgText::from_fmt(format_args!("{name}"));
+    // SAFETY: quote_identifier returns its argument or a palloc'd copy, both NUL-terminated.
+    let quoted = unsafe { cstr(raw::quote_identifier(plain.into_raw())) };
+    PgText::from_fmt(format_args!("{quoted}"))
+}
+
+/// The text form of a value, by its type's output function.
+pub fn display(value: pg_sys::Datum, type_oid: pg_sys::Oid) -> PgText {
+    // SAFETY: the output function of `type_oid` is called with a value of that type.
+    unsafe {
+        let mut output = pg_sys::InvalidOid;
+        let mut is_varlena = false;
+        raw::getTypeOutputInfo(type_oid, &mut output, &mut is_varlena);
+        let text = raw::OidOutputFunctionCall(output, value);
+        PgText::from_fmt(format_args!("{}", cstr(text)))
+    }
+}
+
+/// A type's name as SQL writes it.
+pub fn type_name(type_oid: pg_sys::Oid) -> PgText {
+    // SAFETY: format_type_be returns palloc'd text for any Oid ("???" for an unknown one).
+    unsafe { PgText::from_fmt(format_args!("{}", cstr(raw::format_type_be(type_oid)))) }
+}

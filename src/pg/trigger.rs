@@ -1,0 +1,193 @@
+//! What a row trigger is told: the table, the event, OLD and NEW, its arguments.
+
+use super::error::Report;
+use super::raw;
+use super::relation::Table;
+use super::text::cstr;
+use super::tuple::Row;
+use crate::errors;
+use pgrx::pg_sys;
+
+/// The write that fired the trigger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// When a guard has to be attached, for the protocol check.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    Before,
+    After,
+}
+
+/// One firing of a row trigger. `Copy`: it only points at Postgres's `TriggerData`.
+#[derive(Clone, Copy)]
+pub struct Firing {
+    data: *mut pg_sys::TriggerData,
+}
+
+const EVENT_MASK: u32 = 0x03;
+const EVENT_DELETE: u32 = 0x01;
+const EVENT_UPDATE: u32 = 0x02;
+const EVENT_ROW: u32 = 0x04;
+const EVENT_BEFORE: u32 = 0x08;
+const EVENT_TIMING_MASK: u32 = 0x18;
+
+impl Firing {
+    /// The firing behind a call of the trigger function, or an error if it was called otherwise.
+    ///
+    /// # Safety
+    /// `fcinfo` is the call information Postgres passed to a function.
+    #[inline]
+    pub unsafe fn of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Firing> {
+        // SAFETY: the context node, where there is one, starts with its tag.
+        unsafe {
+            let context = (*fcinfo).context;
+            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+                return None;
+            }
+            Some(Firing {
+                data: context as *mut pg_sys::TriggerData,
+            })
+        }
+    }
+
+    #[inline]
+    fn data(&self) -> &pg_sys::TriggerData {
+        // SAFETY: Postgres keeps TriggerData alive for the whole call.
+        unsafe { &*self.data }
+    }
+
+    #[inline]
+    pub fn event(&self) -> Event {
+        match self.data().tg_event & EVENT_MASK {
+            EVENT_UPDATE => Event::Update,
+            EVENT_DELETE => Event::Delete,
+            _ => Event::Insert,
+        }
+    }
+
+    /// Whether the trigger is a row trigger with the given timing.
+    #[inline]
+    pub fn is_row(&self, timing: Timing) -> bool {
+        let event = self.data().tg_event;
+        let wanted = match timing {
+            Timing::Before => EVENT_BEFORE,
+            Timing::After => 0,
+        };
+        event & EVENT_ROW != 0 && event & EVENT_TIMING_MASK == wanted
+    }
+
+    /// The trigger's OID: the identity under which its parsed rule is cached.
+    #[inline]
+    pub fn trigger_id(&self) -> pg_sys::Oid {
+        // SAFETY: tg_trigger is set for every firing.
+        unsafe { (*self.data().tg_trigger).tgoid }
+    }
+
+    pub fn trigger_name(&self) -> &str {
+        // SAFETY: as in `trigger_id`; the name is NUL-terminated.
+        unsafe { cstr((*self.data().tg_trigger).tgname) }
+    }
+
+    #[inline]
+    pub fn table(&self) -> Table {
+        // SAFETY: tg_relation is open and locked for the whole call.
+        unsafe { Table::from_raw(self.data().tg_relation) }
+    }
+
+    /// OLD of an UPDATE or DELETE.
+    #[inline]
+    pub fn old(&self) -> Row {
+        // SAFETY: tg_trigtuple is OLD for these events and matches the relation's descriptor.
+        unsafe { Row::from_raw(self.data().tg_trigtuple, (*self.data().tg_relation).rd_att) }
+    }
+
+    /// NEW of an INSERT or UPDATE.
+    #[inline]
+    pub fn new_row(&self) -> Row {
+        let data = self.data();
+        let tuple = match self.event() {
+            Event::Update => data.tg_newtuple,
+            _ => data.tg_trigtuple,
+        };
+        // SAFETY: the tuple matches the relation's descriptor.
+        unsafe { Row::from_raw(tuple, (*data.tg_relation).rd_att) }
+    }
+
+    /// Whether the UPDATE's SET list names the column.
+    #[inline]
+    pub fn sets_column(&self, attno: i16) -> bool {
+        let member = attno as i32 - pg_sys::FirstLowInvalidHeapAttributeNumber;
+        // SAFETY: tg_updatedcols is NULL or a valid set.
+        unsafe { raw::bms_is_member(member, self.data().tg_updatedcols) }
+    }
+
+    /// How many arguments CREATE TRIGGER gave.
+    pub fn argument_count(&self) -> usize {
+        // SAFETY: as in `trigger_id`.
+        unsafe { (*self.data().tg_trigger).tgnargs as usize }
+    }
+
+    /// One argument as CREATE TRIGGER gave it.
+    pub fn argument(&self, n: usize) -> &str {
+        if n >= self.argument_count() {
+            return "";
+        }
+        // SAFETY: tgargs holds `tgnargs` NUL-terminated strings.
+        unsafe { cstr(*(*self.data().tg_trigger).tgargs.add(n)) }
+    }
+
+    /// OLD for a DELETE, NEW otherwise: what a BEFORE trigger returns to let the row through.
+    #[inline]
+    pub fn pass(&self) -> Row {
+        match self.event() {
+            Event::Delete => self.old(),
+            _ => self.new_row(),
+        }
+    }
+}
+
+/// Runs a guard as the body of its C entry.
+///
+/// # Safety
+/// `fcinfo` is the call information Postgres passed; `fire` keeps to plain frames.
+#[inline]
+pub unsafe fn enter(
+    fcinfo: pg_sys::FunctionCallInfo,
+    function: &'static str,
+    fire: impl Fn(Firing) -> Result<Row, Report>,
+) -> pg_sys::Datum {
+    // SAFETY: promised by the caller.
+    let outcome = match unsafe { Firing::of_call(fcinfo) } {
+        Some(firing) => fire(firing),
+        None => Err(errors::not_a_trigger_call(function)),
+    };
+    match outcome {
+        Ok(row) => row.into_datum(),
+        Err(report) => report.throw(),
+    }
+}
+
+/// Declares the C entry of a trigger function: `guard_entry!(raceguard_version_guard, fire)`.
+macro_rules! guard_entry {
+    ($symbol:ident, $sql_name:literal, $fire:path) => {
+        #[allow(unsafe_code)]
+        const _: () = {
+            $crate::pg::entry::finfo!($symbol);
+
+            // SAFETY: Postgres calls the symbol with its call information; the guard keeps to
+            // plain frames, so an ERROR may jump over it.
+            #[no_mangle]
+            pub unsafe extern "C-unwind" fn $symbol(
+                fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
+            ) -> ::pgrx::pg_sys::Datum {
+                unsafe { $crate::pg::trigger::enter(fcinfo, $sql_name, $fire) }
+            }
+        };
+    };
+}
+pub(crate) use guard_entry;
