@@ -6,10 +6,11 @@ use std::thread;
 
 use postgres::Client;
 
+use crate::reply::{Refusal, Reply};
 use crate::screen::Tone;
-use crate::server::{Failure, Refusal, Reply, Result};
+use crate::server::{Failure, Result};
 
-/// As many as issue a cap's race in the wild: a double click on every open tab.
+/// More than the cap of three and the one item in stock, so that most of them have to lose.
 pub const WRITERS: usize = 8;
 
 /// One thing a writer was told, by the server or by what it read.

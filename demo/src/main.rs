@@ -15,6 +15,7 @@
 
 mod cases;
 mod crowd;
+mod reply;
 mod screen;
 mod server;
 mod stage;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use postgres::Client;
 
-use crate::server::{ask, Failure, Reply, Result};
+use crate::reply::{ask, Reply};
+use crate::server::{Failure, Result};
 use crate::timeline::{Timeline, Who};
 
 /// How often a statement without an answer is looked up in the lock table.

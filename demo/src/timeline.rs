@@ -2,8 +2,8 @@
 
 use std::io;
 
+use crate::reply::Reply;
 use crate::screen::{fill, wrap, Screen, Tone, WIDTH};
-use crate::server::Reply;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Who {

@@ -7,7 +7,8 @@ use postgres::Client;
 
 use crate::cases::{Case, Ending, Half};
 use crate::crowd::{Told, WRITERS};
-use crate::server::{ask, Failure, Result};
+use crate::reply::ask;
+use crate::server::{Failure, Result};
 use crate::stage::Stage;
 
 pub const CASE: Case = Case {

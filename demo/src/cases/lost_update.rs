@@ -2,6 +2,7 @@
 //! the first to commit does not help: the second then writes what it computed from the old row.
 
 use crate::cases::{Case, Ending, Half};
+use crate::screen::counted;
 use crate::server::Result;
 use crate::stage::Stage;
 use crate::timeline::Who::{One, Two};
@@ -47,14 +48,17 @@ fn last_write_wins(stage: &mut Stage) -> Result<Ending> {
 
     let accepted = [first, second]
         .iter()
-        .filter(|reply| reply.wrote(1))
-        .count();
+        .map(|reply| i64::from(reply.wrote(1)))
+        .sum();
     let stored = stage.text("SELECT shipping_address FROM orders")?;
-    let said = format!("{accepted} edits accepted, only '{stored}' is stored");
+    let said = format!(
+        "{} accepted, only '{stored}' is stored",
+        counted(accepted, "edit")
+    );
     Ok(if accepted == 2 && stored == "Address B" {
         Ending::Race(said)
     } else {
-        Ending::Held(said)
+        Ending::Unclear(said)
     })
 }
 

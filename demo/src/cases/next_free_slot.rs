@@ -3,7 +3,8 @@
 
 use crate::cases::{Case, Ending, Half};
 use crate::crowd::WRITERS;
-use crate::server::{ask, Result};
+use crate::reply::ask;
+use crate::server::Result;
 use crate::stage::Stage;
 
 pub const CASE: Case = Case {
@@ -17,7 +18,7 @@ pub const CASE: Case = Case {
     play,
 };
 
-const CAP: i64 = 3;
+const CAP: usize = 3;
 
 /// Each round is a user of its own.
 const USERS: usize = 50;
@@ -75,34 +76,29 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
         Ok(vec![ask(client, &bound)?.into()])
     })?;
 
-    let users = i64::try_from(USERS).unwrap_or(i64::MAX);
     let complete = stage.count(&users_with(&format!("= {CAP}")))?;
     let over = stage.count(&users_with(&format!("> {CAP}")))?;
-    let short = users - complete - over;
     let duplicates = tally.refused("23505");
     let full = tally.refused("RG403");
-    Ok(if over > 0 {
-        Ending::Race(format!("{over} of {users} users got more than {CAP} posts"))
-    } else if duplicates > 0 {
-        Ending::Race(format!(
-            "{duplicates} of {} inserts failed with a duplicate key",
-            USERS * WRITERS
-        ))
-    } else if half == Half::With
-        && (tally.unexpected("RG403").is_some() || full != USERS * (WRITERS - 3))
-    {
-        Ending::Unclear(format!(
-            "{full} x RG403 of {} expected, or another error",
-            USERS * (WRITERS - 3)
-        ))
-    } else if short > 0 {
-        Ending::Unclear(format!(
-            "{short} of {users} users got fewer than {CAP} posts"
-        ))
-    } else {
-        Ending::Held(format!(
+    let expected = USERS * (WRITERS - CAP);
+    let only_full = full == expected && tally.unexpected("RG403").is_none();
+    Ok(match half {
+        Half::Without if duplicates > 0 => {
+            let inserts = USERS * WRITERS;
+            Ending::Race(format!(
+                "{duplicates} of {inserts} inserts failed with a duplicate key"
+            ))
+        }
+        Half::With if over > 0 => {
+            Ending::Race(format!("{over} of {USERS} users got more than {CAP} posts"))
+        }
+        Half::With if usize::try_from(complete) == Ok(USERS) && only_full => Ending::Held(format!(
             "{duplicates} duplicate keys, {CAP} posts for each of {complete} users, {full} x RG403"
-        ))
+        )),
+        _ => Ending::Unclear(format!(
+            "{complete} of {USERS} users got exactly {CAP} posts; {duplicates} duplicate keys, \
+             {full} x RG403 where {expected} were due"
+        )),
     })
 }
 
