@@ -31,6 +31,11 @@ pub extern "C-unwind" fn _PG_init() {
 }
 
 extension_sql_file!("../sql/version.sql", name = "version", bootstrap);
+extension_sql_file!(
+    "../sql/key_lock.sql",
+    name = "key_lock",
+    requires = ["version"]
+);
 
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]

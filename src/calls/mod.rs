@@ -1,3 +1,4 @@
 //! What application SQL calls.
 
+mod key_locks;
 mod version;

@@ -12,7 +12,7 @@ use crate::pg::foreign_key;
 use crate::pg::memory;
 use crate::pg::relation::{Column, Table};
 use crate::pg::text::PgText;
-use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
+use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
 use crate::pg::tuple::{same_image, Row};
 use crate::pg::value::{self, Kind};
 
@@ -147,10 +147,10 @@ pub fn judge(
     }
 }
 
-fn build(firing: Firing) -> Result<Rule, Report> {
-    let table = firing.table();
-    let name = firing.trigger_name();
-    let arguments = memory::keep_arguments(firing);
+fn build(trigger: Definition) -> Result<Rule, Report> {
+    let table = trigger.table();
+    let name = trigger.name();
+    let arguments = memory::keep_arguments(trigger);
     let options = parse(arguments.iter().copied()).map_err(|bad| match bad {
         BadArgument::NoColumn => errors::wrong_argument(
             name,
@@ -221,7 +221,7 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
             "BEFORE UPDATE FOR EACH ROW",
         ));
     }
-    let rule = cache::rule(firing, build)?;
+    let rule = cache::rule(firing.definition(), build)?;
     let new = firing.new_row();
     if firing.event() == Event::Insert {
         // A given version stays: restores and partition moves must not reset it.

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod drop_guard;
+mod key;
+mod key_lock;
 mod target;
 mod trigger;
 mod version;

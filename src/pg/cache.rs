@@ -7,7 +7,7 @@
 
 use super::error::Report;
 use super::raw;
-use super::trigger::Firing;
+use super::trigger::Definition;
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use pgrx::pg_sys::{self, Datum, MemoryContext, Oid};
@@ -71,16 +71,16 @@ fn cache() -> &'static mut Cache {
     }
 }
 
-/// The rule of the trigger that fired, built by `build` at first use.
+/// The rule of a trigger, built by `build` at first use.
 ///
 /// `build` runs in plain frames, with the current memory context set to one that lives as long as
 /// the entry: whatever it allocates there may be pointed at by the rule.
 #[inline]
 pub fn rule<R: Copy>(
-    firing: Firing,
-    build: fn(Firing) -> Result<R, Report>,
+    trigger: Definition,
+    build: fn(Definition) -> Result<R, Report>,
 ) -> Result<&'static R, Report> {
-    let id = firing.trigger_id().to_u32();
+    let id = trigger.id().to_u32();
     if let Some((last, entry)) = cache().last {
         // SAFETY: `last` is cleared whenever an entry moves or goes.
         let entry = unsafe { &*entry };
@@ -89,14 +89,14 @@ pub fn rule<R: Copy>(
             return Ok(unsafe { &*(entry.rule as *const R) });
         }
     }
-    find_or_build(id, firing, build)
+    find_or_build(id, trigger, build)
 }
 
 #[inline(never)]
 fn find_or_build<R: Copy>(
     id: u32,
-    firing: Firing,
-    build: fn(Firing) -> Result<R, Report>,
+    trigger: Definition,
+    build: fn(Definition) -> Result<R, Report>,
 ) -> Result<&'static R, Report> {
     if let Some(entry) = cache().entries.get(&id) {
         if !entry.stale {
@@ -119,13 +119,13 @@ fn find_or_build<R: Copy>(
             pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
         );
         pg_sys::CurrentMemoryContext = context;
-        let built = build(firing);
+        let built = build(trigger);
         pg_sys::CurrentMemoryContext = caller;
         let built = built?;
         let rule = raw::MemoryContextAlloc(context, size_of::<R>()) as *mut R;
         rule.write(built);
         raw::MemoryContextSetParent(context, pg_sys::CacheMemoryContext);
-        store(id, firing.table().oid(), context, rule as *const c_void);
+        store(id, trigger.table().oid(), context, rule as *const c_void);
         Ok(&*rule)
     }
 }

@@ -81,44 +81,54 @@ impl Call {
         let Some(value) = self.datum(n) else {
             return Ok(None);
         };
-        // SAFETY: the datum is an array of names, 64 bytes each, char-aligned.
-        let (elements, nulls, count) = catch(|| unsafe {
-            let array = raw::pg_detoast_datum(value.cast_mut_ptr()) as *mut pg_sys::ArrayType;
-            let mut elements: *mut Datum = core::ptr::null_mut();
-            let mut nulls: *mut bool = core::ptr::null_mut();
-            let mut count: c_int = 0;
-            deconstruct_array(
-                array,
-                pg_sys::NAMEOID,
-                pg_sys::NAMEDATALEN as c_int,
-                false,
-                b'c' as c_char,
-                &mut elements,
-                &mut nulls,
-                &mut count,
-            );
-            (elements, nulls, count as usize)
-        })?;
-        // SAFETY: deconstruct_array filled `count` elements and flags.
-        Ok(Some(unsafe {
-            (0..count)
-                .filter(|i| !*nulls.add(*i))
-                .map(|i| cstr((*elements.add(i)).cast_mut_ptr::<c_char>()).to_owned())
-                .collect()
-        }))
+        let names = elements(value, pg_sys::NAMEOID)?;
+        // SAFETY: a name is a NUL-terminated array.
+        Ok(Some(
+            names
+                .into_iter()
+                .flatten()
+                .map(|name| unsafe { cstr(name.cast_mut_ptr::<c_char>()) }.to_owned())
+                .collect(),
+        ))
     }
 
-    /// A `jsonb` argument as serde_json reads it.
-    pub fn json(self, n: usize) -> Result<Option<serde_json::Value>, Report> {
-        let Some(value) = self.datum(n) else {
-            return Ok(None);
+    /// The arguments from `n` on of a VARIADIC "any" function, with their types: one by one, or
+    /// as the elements of an array written `VARIADIC array` or passed to a `VARIADIC text[]` twin.
+    pub fn variadic(self, n: usize) -> Result<Vec<(Oid, Option<Datum>)>, Report> {
+        let first = self.argument_type(n)?;
+        // SAFETY: a syscache look-up; zero for a type that is no array.
+        let element = catch(|| unsafe { get_element_type(first) })?;
+        let as_array = self.count() == n + 1
+            && element != pg_sys::InvalidOid
+            && (self.is_variadic()? || self.declared_type(n)? == first);
+        if !as_array {
+            return (n..self.count())
+                .map(|i| Ok((self.argument_type(i)?, self.datum(i))))
+                .collect();
+        }
+        let Some(array) = self.datum(n) else {
+            return Ok(Vec::new());
         };
-        let text = output(value, pg_sys::JSONBOID)?;
-        serde_json::from_str(&text).map(Some).map_err(|e| {
-            Report::error(
-                crate::errors::INTERNAL,
-                format_args!("jsonb cannot be read: {e}"),
-            )
+        Ok(elements(array, element)?
+            .into_iter()
+            .map(|value| (element, value))
+            .collect())
+    }
+
+    /// The type of an argument as CREATE FUNCTION declares it.
+    fn declared_type(self, n: usize) -> Result<Oid, Report> {
+        let fcinfo = self.fcinfo;
+        // SAFETY: flinfo is set for every call; the look-up frees what it allocates with the
+        // current memory context.
+        catch(|| unsafe {
+            let mut count: c_int = 0;
+            let mut types: *mut Oid = core::ptr::null_mut();
+            get_func_signature((*(*fcinfo).flinfo).fn_oid, &mut types, &mut count);
+            if (n as c_int) < count {
+                *types.add(n)
+            } else {
+                pg_sys::InvalidOid
+            }
         })
     }
 
@@ -154,8 +164,46 @@ extern "C-unwind" {
         nulls: *mut *mut bool,
         count: *mut c_int,
     );
+    fn get_typlenbyvalalign(
+        type_oid: Oid,
+        length: *mut i16,
+        by_value: *mut bool,
+        align: *mut c_char,
+    );
+    fn get_element_type(type_oid: Oid) -> Oid;
+    fn get_func_signature(function: Oid, types: *mut *mut Oid, count: *mut c_int) -> Oid;
     fn get_fn_expr_argtype(flinfo: *mut pg_sys::FmgrInfo, argnum: c_int) -> Oid;
     fn get_fn_expr_variadic(flinfo: *mut pg_sys::FmgrInfo) -> bool;
+}
+
+/// The elements of an array; `None` is NULL.
+fn elements(array: Datum, element: Oid) -> Result<Vec<Option<Datum>>, Report> {
+    // SAFETY: the datum is an array whose elements have the given type.
+    let (values, nulls, count) = catch(|| unsafe {
+        let array = raw::pg_detoast_datum(array.cast_mut_ptr()) as *mut pg_sys::ArrayType;
+        let (mut length, mut by_value, mut align) = (0i16, false, 0 as c_char);
+        get_typlenbyvalalign(element, &mut length, &mut by_value, &mut align);
+        let mut values: *mut Datum = core::ptr::null_mut();
+        let mut nulls: *mut bool = core::ptr::null_mut();
+        let mut count: c_int = 0;
+        deconstruct_array(
+            array,
+            element,
+            length as c_int,
+            by_value,
+            align,
+            &mut values,
+            &mut nulls,
+            &mut count,
+        );
+        (values, nulls, count as usize)
+    })?;
+    // SAFETY: deconstruct_array filled `count` values and flags.
+    Ok(unsafe {
+        (0..count)
+            .map(|i| (!*nulls.add(i)).then(|| *values.add(i)))
+            .collect()
+    })
 }
 
 /// The bytes of a text value.

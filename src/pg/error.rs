@@ -103,6 +103,16 @@ impl Report {
         self
     }
 
+    /// Drops the position: it refers to a text the client has not sent.
+    pub fn without_position(self) -> Report {
+        // SAFETY: as in `detail`.
+        unsafe {
+            (*self.data).cursorpos = 0;
+            (*self.data).internalpos = 0;
+        }
+        self
+    }
+
     /// Whether the error carries this SQLSTATE.
     pub fn is(self, code: SqlState) -> bool {
         // SAFETY: as in `detail`.

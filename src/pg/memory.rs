@@ -1,7 +1,7 @@
 //! Memory of the current context for values that outlive a call: rules point into it.
 
 use super::raw;
-use super::trigger::Firing;
+use super::trigger::Definition;
 
 /// An array under construction in the current memory context.
 pub struct Buffer<T: Copy> {
@@ -49,10 +49,10 @@ pub fn keep_text(text: &str) -> &'static str {
 }
 
 /// Copies a trigger's arguments into the current memory context.
-pub fn keep_arguments(firing: Firing) -> &'static [&'static str] {
-    let mut arguments = Buffer::new(firing.argument_count());
-    for i in 0..firing.argument_count() {
-        arguments.push(keep_text(firing.argument(i)));
+pub fn keep_arguments(trigger: Definition) -> &'static [&'static str] {
+    let mut arguments = Buffer::new(trigger.argument_count());
+    for i in 0..trigger.argument_count() {
+        arguments.push(keep_text(trigger.argument(i)));
     }
     arguments.into_slice()
 }

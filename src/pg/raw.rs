@@ -84,11 +84,12 @@ extern "C-unwind" {
     pub fn get_rel_name(relid: Oid) -> *mut c_char;
     pub fn get_namespace_name(nspid: Oid) -> *mut c_char;
     pub fn get_rel_namespace(relid: Oid) -> Oid;
+    pub fn get_func_name(function: Oid) -> *mut c_char;
+    pub fn get_func_namespace(function: Oid) -> Oid;
     pub fn get_attnum(relid: Oid, name: *const c_char) -> i16;
     pub fn relation_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn relation_close(rel: Relation, mode: LOCKMODE);
     pub fn RelationGetIndexList(rel: Relation) -> *mut List;
-    pub fn RelationGetPrimaryKeyIndex(rel: Relation) -> Oid;
     pub fn get_partition_ancestors(relid: Oid) -> *mut List;
     pub fn index_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn index_close(rel: Relation, mode: LOCKMODE);

@@ -23,6 +23,68 @@ pub enum Timing {
     After,
 }
 
+/// A trigger as CREATE TRIGGER defined it. `Copy`: it points into the table's relation cache entry.
+#[derive(Clone, Copy)]
+pub struct Definition {
+    trigger: *const pg_sys::Trigger,
+    table: Table,
+}
+
+impl Definition {
+    /// The trigger's OID: the identity under which its parsed rule is cached.
+    #[inline]
+    pub fn id(&self) -> pg_sys::Oid {
+        // SAFETY: the trigger belongs to an open relation.
+        unsafe { (*self.trigger).tgoid }
+    }
+
+    pub fn name(&self) -> &str {
+        // SAFETY: as in `id`; the name is NUL-terminated.
+        unsafe { cstr((*self.trigger).tgname) }
+    }
+
+    #[inline]
+    pub fn table(&self) -> Table {
+        self.table
+    }
+
+    /// How many arguments CREATE TRIGGER gave.
+    pub fn argument_count(&self) -> usize {
+        // SAFETY: as in `id`.
+        unsafe { (*self.trigger).tgnargs as usize }
+    }
+
+    /// One argument as CREATE TRIGGER gave it; empty past the last.
+    pub fn argument(&self, n: usize) -> &str {
+        if n >= self.argument_count() {
+            return "";
+        }
+        // SAFETY: tgargs holds `tgnargs` NUL-terminated strings.
+        unsafe { cstr(*(*self.trigger).tgargs.add(n)) }
+    }
+}
+
+/// The first trigger on an open table that runs the function `raceguard.<function>`.
+pub fn find(table: Table, function: &str) -> Option<Definition> {
+    // SAFETY: the relation is open, so its trigger array stays in place.
+    unsafe {
+        let triggers = (*table.as_raw()).trigdesc;
+        if triggers.is_null() {
+            return None;
+        }
+        for i in 0..(*triggers).numtriggers as usize {
+            let trigger = (*triggers).triggers.add(i);
+            let namespace = raw::get_func_namespace((*trigger).tgfoid);
+            if cstr(raw::get_func_name((*trigger).tgfoid)) == function
+                && cstr(raw::get_namespace_name(namespace)) == "raceguard"
+            {
+                return Some(Definition { trigger, table });
+            }
+        }
+        None
+    }
+}
+
 /// One firing of a row trigger. `Copy`: it only points at Postgres's `TriggerData`.
 #[derive(Clone, Copy)]
 pub struct Firing {
@@ -81,15 +143,17 @@ impl Firing {
         event & EVENT_ROW != 0 && event & EVENT_TIMING_MASK == wanted
     }
 
-    /// The trigger's OID: the identity under which its parsed rule is cached.
+    /// The trigger that fires.
     #[inline]
-    pub fn trigger_id(&self) -> pg_sys::Oid {
-        // SAFETY: tg_trigger is set for every firing.
-        unsafe { (*self.data().tg_trigger).tgoid }
+    pub fn definition(&self) -> Definition {
+        Definition {
+            trigger: self.data().tg_trigger,
+            table: self.table(),
+        }
     }
 
     pub fn trigger_name(&self) -> &str {
-        // SAFETY: as in `trigger_id`; the name is NUL-terminated.
+        // SAFETY: tg_trigger is set for every firing; the name is NUL-terminated.
         unsafe { cstr((*self.data().tg_trigger).tgname) }
     }
 
@@ -126,19 +190,19 @@ impl Firing {
         unsafe { raw::bms_is_member(member, self.data().tg_updatedcols) }
     }
 
-    /// How many arguments CREATE TRIGGER gave.
-    pub fn argument_count(&self) -> usize {
-        // SAFETY: as in `trigger_id`.
-        unsafe { (*self.data().tg_trigger).tgnargs as usize }
+    /// OLD of an UPDATE or DELETE, for expressions.
+    #[inline]
+    pub fn old_slot(&self) -> *mut pg_sys::TupleTableSlot {
+        self.data().tg_trigslot
     }
 
-    /// One argument as CREATE TRIGGER gave it.
-    pub fn argument(&self, n: usize) -> &str {
-        if n >= self.argument_count() {
-            return "";
+    /// NEW of an INSERT or UPDATE, for expressions.
+    #[inline]
+    pub fn new_slot(&self) -> *mut pg_sys::TupleTableSlot {
+        match self.event() {
+            Event::Update => self.data().tg_newslot,
+            _ => self.data().tg_trigslot,
         }
-        // SAFETY: tgargs holds `tgnargs` NUL-terminated strings.
-        unsafe { cstr(*(*self.data().tg_trigger).tgargs.add(n)) }
     }
 
     /// OLD for a DELETE, NEW otherwise: what a BEFORE trigger returns to let the row through.

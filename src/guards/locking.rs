@@ -1,0 +1,92 @@
+//! How guards lock one by one, and the whole table at once when it becomes too many.
+//!
+//! Every single lock is taken under the table's own lock in a mode that single lockers share.
+//! Past `raceguard.max_key_locks` a transaction takes the table's lock exclusively instead: it
+//! waits for the single lockers of other transactions, and they wait for it. A million-row UPDATE
+//! so needs one lock, where one lock per key would fill the server's lock table.
+
+use crate::pg::error::Report;
+use crate::pg::guc;
+use crate::pg::lock::{transaction_number, Family, Tag};
+use core::cell::Cell;
+use pgrx::pg_sys::Oid;
+
+/// Counts of the current transaction. Only hints: after a rollback to a savepoint they are too
+/// high, and what is held is always asked of the lock manager.
+struct Count {
+    transaction: Cell<u32>,
+    taken: Cell<i32>,
+    escalated: Cell<bool>,
+}
+
+thread_local! {
+    static COUNT: Count = const {
+        Count { transaction: Cell::new(0), taken: Cell::new(0), escalated: Cell::new(false) }
+    };
+}
+
+const TOO_MANY: &str = "Raise max_locks_per_transaction, or lower raceguard.max_key_locks so that a bulk job locks the whole table earlier.";
+
+/// Whether single locks of the table still have to be taken one by one. Takes the table's lock as
+/// a side effect, shared or, past the limit, exclusively.
+#[inline]
+pub fn prepare(table: Oid, family: Family) -> Result<bool, Report> {
+    let whole = Tag::table(table, family);
+    COUNT.with(|count| {
+        let now = transaction_number();
+        if count.transaction.get() != now {
+            count.transaction.set(now);
+            count.taken.set(0);
+            count.escalated.set(false);
+        }
+        if count.escalated.get() && whole.is_held(false) {
+            return Ok(false);
+        }
+        if !whole.is_held(true) {
+            whole.acquire(true, TOO_MANY)?;
+        }
+        if count.taken.get() >= guc::max_key_locks() {
+            whole.acquire(false, TOO_MANY)?;
+            count.escalated.set(true);
+            return Ok(false);
+        }
+        Ok(true)
+    })
+}
+
+/// Counts one more single lock.
+#[inline]
+pub fn taken() {
+    COUNT.with(|count| count.taken.set(count.taken.get().saturating_add(1)));
+}
+
+/// Locks one key of a table until the transaction ends.
+#[inline]
+pub fn lock_key(root: Oid, hash: u32) -> Result<(), Report> {
+    let tag = Tag::key(root, hash);
+    // A key that is held was locked under the table's lock, which lives at least as long.
+    if tag.is_held(false) {
+        return Ok(());
+    }
+    if prepare(root, Family::Keys)? {
+        tag.acquire(false, TOO_MANY)?;
+        taken();
+    }
+    Ok(())
+}
+
+/// Locks one key if nobody else has it.
+pub fn try_lock_key(root: Oid, hash: u32) -> Result<bool, Report> {
+    let tag = Tag::key(root, hash);
+    if tag.is_held(false) {
+        return Ok(true);
+    }
+    if !prepare(root, Family::Keys)? {
+        return Ok(true);
+    }
+    if !tag.try_acquire() {
+        return Ok(false);
+    }
+    taken();
+    Ok(true)
+}

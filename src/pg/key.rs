@@ -1,0 +1,544 @@
+//! Keys: columns and IMMUTABLE expressions of a row, written as in CREATE INDEX.
+//!
+//! Postgres's own parser reads the text, with `search_path` pinned to pg_catalog, so that a
+//! session's settings can't change what a stored key means. `add_*` stores the text in the form
+//! that Postgres deparses it to, every name qualified.
+
+use super::error::Report;
+use super::memory::Buffer;
+use super::raw;
+use super::relation::Table;
+use super::text::{cstr, quote_ident, type_name, PgText};
+use crate::errors;
+use core::ffi::{c_char, c_int, c_void};
+use core::fmt::Write;
+use pgrx::pg_sys::{self, Datum, NodeTag, Oid};
+
+/// One column of a compiled key.
+#[derive(Clone, Copy)]
+pub struct KeyPart {
+    /// The column, or 0 for an expression.
+    attno: i16,
+    expression: *mut pg_sys::ExprState,
+    pub type_oid: Oid,
+    pub typmod: i32,
+    collation: Oid,
+    /// The type's own hash function, NULL if it has none.
+    hash: *mut pg_sys::FmgrInfo,
+}
+
+/// A compiled key. It lives in the memory context it was compiled in.
+#[derive(Clone, Copy)]
+pub struct Key {
+    pub parts: &'static [KeyPart],
+    context: *mut pg_sys::ExprContext,
+}
+
+/// How many columns a key may have: as many as an index.
+pub const MAX_PARTS: usize = pg_sys::INDEX_MAX_KEYS as usize;
+
+/// The values of a key in one row; `None` is NULL.
+#[derive(Clone, Copy)]
+pub struct KeyValues {
+    values: [Datum; MAX_PARTS],
+    count: usize,
+    any_null: bool,
+}
+
+impl KeyValues {
+    pub fn has_null(&self) -> bool {
+        self.any_null
+    }
+
+    pub fn as_slice(&self) -> &[Datum] {
+        &self.values[..self.count]
+    }
+}
+
+extern "C-unwind" {
+    fn raw_parser(text: *const c_char, mode: pg_sys::RawParseMode::Type) -> *mut pg_sys::List;
+    fn make_parsestate(parent: *mut pg_sys::ParseState) -> *mut pg_sys::ParseState;
+    fn free_parsestate(state: *mut pg_sys::ParseState);
+    fn addRangeTableEntryForRelation(
+        state: *mut pg_sys::ParseState,
+        relation: pg_sys::Relation,
+        lockmode: c_int,
+        alias: *mut pg_sys::Alias,
+        inherit: bool,
+        in_from: bool,
+    ) -> *mut pg_sys::ParseNamespaceItem;
+    fn addNSItemToQuery(
+        state: *mut pg_sys::ParseState,
+        item: *mut pg_sys::ParseNamespaceItem,
+        to_join_list: bool,
+        to_rel_name_space: bool,
+        to_var_name_space: bool,
+    );
+    fn transformExpr(
+        state: *mut pg_sys::ParseState,
+        expression: *mut pg_sys::Node,
+        kind: pg_sys::ParseExprKind::Type,
+    ) -> *mut pg_sys::Node;
+    fn assign_expr_collations(state: *mut pg_sys::ParseState, expression: *mut pg_sys::Node);
+    fn expression_planner(expression: *mut pg_sys::Expr) -> *mut pg_sys::Expr;
+    fn contain_mutable_functions(clause: *mut pg_sys::Node) -> bool;
+    fn pull_varattnos(node: *mut pg_sys::Node, varno: u32, set: *mut *mut pg_sys::Bitmapset);
+    fn bms_next_member(set: *const pg_sys::Bitmapset, previous: c_int) -> c_int;
+    fn exprType(expression: *const pg_sys::Node) -> Oid;
+    fn exprTypmod(expression: *const pg_sys::Node) -> i32;
+    fn exprCollation(expression: *const pg_sys::Node) -> Oid;
+    fn ExecInitExpr(
+        node: *mut pg_sys::Expr,
+        parent: *mut pg_sys::PlanState,
+    ) -> *mut pg_sys::ExprState;
+    fn CreateStandaloneExprContext() -> *mut pg_sys::ExprContext;
+    fn deparse_expression(
+        expression: *mut pg_sys::Node,
+        context: *mut pg_sys::List,
+        force_prefix: bool,
+        show_implicit: bool,
+    ) -> *mut c_char;
+    fn deparse_context_for(alias: *const c_char, relid: Oid) -> *mut pg_sys::List;
+    fn FunctionCall1Coll(function: *mut pg_sys::FmgrInfo, collation: Oid, value: Datum) -> Datum;
+}
+
+/// Runs `body` with `search_path` pinned to pg_catalog. Plain frames: after an ERROR the rollback
+/// restores the setting.
+pub fn with_pinned_path<T>(body: impl FnOnce() -> T) -> T {
+    // SAFETY: opens and closes one GUC nesting level.
+    unsafe {
+        let level = raw::NewGUCNestLevel();
+        raw::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        let value = body();
+        raw::AtEOXact_GUC(true, level);
+        value
+    }
+}
+
+/// One element of a key after parsing: a column, or an expression in Postgres's tree form.
+#[derive(Clone, Copy)]
+struct Element {
+    attno: i16,
+    expression: *mut pg_sys::Node,
+}
+
+/// A parsed key, not yet made executable.
+#[derive(Clone, Copy)]
+pub struct ParsedKey {
+    elements: &'static [Element],
+}
+
+/// Parses a key in plain frames; names are looked up in the `search_path` in force.
+pub fn parse(table: Table, key: &str) -> Result<ParsedKey, Report> {
+    let statement = PgText::from_fmt(format_args!("CREATE INDEX ON t ({key})"));
+    // SAFETY: the parser returns a list of statements; every node's tag is checked before its
+    // fields are read.
+    unsafe {
+        let statements = raw_parser(
+            statement.into_raw(),
+            pg_sys::RawParseMode::RAW_PARSE_DEFAULT,
+        );
+        if list_length(statements) != 1 {
+            return Err(not_a_key(key));
+        }
+        let raw_statement = list_node(statements, 0) as *mut pg_sys::RawStmt;
+        let node = (*raw_statement).stmt;
+        if (*node).type_ != NodeTag::T_IndexStmt {
+            return Err(not_a_key(key));
+        }
+        let index = node as *mut pg_sys::IndexStmt;
+        let plain = (*index).whereClause.is_null()
+            && (*index).options.is_null()
+            && (*index).indexIncludingParams.is_null()
+            && (*index).tableSpace.is_null()
+            && !(*index).nulls_not_distinct;
+        let count = list_length((*index).indexParams);
+        if !plain || count == 0 || count > MAX_PARTS {
+            return Err(not_a_key(key));
+        }
+        let state = make_parsestate(core::ptr::null_mut());
+        (*state).p_sourcetext = statement.into_raw();
+        let item = addRangeTableEntryForRelation(
+            state,
+            table.as_raw(),
+            pg_sys::AccessShareLock as c_int,
+            core::ptr::null_mut(),
+            false,
+            true,
+        );
+        addNSItemToQuery(state, item, false, true, true);
+        let mut elements = Buffer::new(count);
+        for i in 0..count {
+            let element = list_node((*index).indexParams, i) as *mut pg_sys::IndexElem;
+            if !(*element).opclass.is_null()
+                || !(*element).collation.is_null()
+                || (*element).ordering != pg_sys::SortByDir::SORTBY_DEFAULT
+                || (*element).nulls_ordering != pg_sys::SortByNulls::SORTBY_NULLS_DEFAULT
+            {
+                return Err(not_a_key(key));
+            }
+            elements.push(transform(state, table, element)?);
+        }
+        free_parsestate(state);
+        Ok(ParsedKey {
+            elements: elements.into_slice(),
+        })
+    }
+}
+
+unsafe fn transform(
+    state: *mut pg_sys::ParseState,
+    table: Table,
+    element: *mut pg_sys::IndexElem,
+) -> Result<Element, Report> {
+    // SAFETY: the element has either a name or an expression.
+    unsafe {
+        if !(*element).name.is_null() {
+            let name = cstr((*element).name);
+            let column = table.column_named(name).ok_or_else(|| {
+                Report::error(
+                    errors::UNDEFINED_COLUMN,
+                    format_args!("column \"{name}\" of table \"{}\" does not exist", table.name()),
+                )
+                .detail(format_args!("The key names it."))
+                .hint(format_args!(
+                    "Write the key as in CREATE INDEX; a name with upper-case letters needs double quotes."
+                ))
+                .table(table.oid())
+                .column(name)
+            })?;
+            refuse_generated(table, column.attno)?;
+            return Ok(Element {
+                attno: column.attno,
+                expression: core::ptr::null_mut(),
+            });
+        }
+        let expression = transformExpr(
+            state,
+            (*element).expr,
+            pg_sys::ParseExprKind::EXPR_KIND_INDEX_EXPRESSION,
+        );
+        assign_expr_collations(state, expression);
+        let mut used: *mut pg_sys::Bitmapset = core::ptr::null_mut();
+        pull_varattnos(expression, 1, &mut used);
+        let mut member = -1;
+        loop {
+            member = bms_next_member(used, member);
+            if member < 0 {
+                break;
+            }
+            let attno = (member + pg_sys::FirstLowInvalidHeapAttributeNumber) as i16;
+            if attno <= 0 {
+                return Err(Report::error(
+                    errors::UNSUPPORTED,
+                    format_args!("a key cannot use system columns or the whole row"),
+                )
+                .detail(format_args!("They are not known before the row is stored."))
+                .hint(format_args!("Name the columns that make the key.")));
+            }
+            refuse_generated(table, attno)?;
+        }
+        let planned = expression_planner(expression as *mut pg_sys::Expr) as *mut pg_sys::Node;
+        if contain_mutable_functions(planned) {
+            return Err(not_immutable(table, expression));
+        }
+        Ok(Element {
+            attno: 0,
+            expression,
+        })
+    }
+}
+
+fn refuse_generated(table: Table, attno: i16) -> Result<(), Report> {
+    if !table.column(attno).is_some_and(|c| c.generated) {
+        return Ok(());
+    }
+    Err(Report::error(
+        errors::UNSUPPORTED,
+        format_args!(
+            "a key cannot use the generated column \"{}\"",
+            table.column_name(attno)
+        ),
+    )
+    .detail(format_args!(
+        "Postgres computes generated columns after the guard has run."
+    ))
+    .hint(format_args!(
+        "Write the column's generation expression in the key instead."
+    ))
+    .table(table.oid())
+    .column(table.column_name(attno)))
+}
+
+fn not_a_key(key: &str) -> Report {
+    Report::error(errors::SYNTAX_ERROR, format_args!("invalid key: {key}"))
+        .detail(format_args!(
+            "A key is a list of columns and expressions as in CREATE INDEX, without COLLATE, operator class or order."
+        ))
+        .hint(format_args!(
+            "For example \"userId\", date_trunc('week', \"createdAt\"); an expression that is not a function call stands in parentheses."
+        ))
+}
+
+fn not_immutable(table: Table, expression: *mut pg_sys::Node) -> Report {
+    let text = deparse(table, expression);
+    let report = Report::error(
+        errors::INVALID_OBJECT_DEFINITION,
+        format_args!("functions in a key must be marked IMMUTABLE"),
+    )
+    .table(table.oid());
+    if text.as_str().starts_with("date_trunc(") {
+        return report
+            .detail(format_args!("{text} depends on the session's TimeZone."))
+            .hint(format_args!(
+                "Say which time zone's days are meant: date_trunc('week', \"column\" AT TIME ZONE 'UTC')."
+            ));
+    }
+    report
+        .detail(format_args!("{text} can give another value for the same row at another time or in another session."))
+        .hint(format_args!(
+            "Use an IMMUTABLE expression; for a timestamptz column write (\"column\" AT TIME ZONE 'UTC') first."
+        ))
+}
+
+fn deparse(table: Table, expression: *mut pg_sys::Node) -> PgText {
+    let name = PgText::from_fmt(format_args!("{}", table.name()));
+    // SAFETY: the expression's only relation is `table`.
+    unsafe {
+        let context = deparse_context_for(name.into_raw(), table.oid());
+        let text = deparse_expression(expression, context, false, false);
+        PgText::from_fmt(format_args!("{}", cstr(text)))
+    }
+}
+
+impl ParsedKey {
+    /// The key as Postgres writes it. With the search_path pinned, every name outside pg_catalog
+    /// comes out qualified.
+    pub fn canonical(self, table: Table) -> PgText {
+        let mut text = PgText::new();
+        for (i, element) in self.elements.iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            let _ = if element.attno != 0 {
+                write!(
+                    text,
+                    "{separator}{}",
+                    quote_ident(table.column_name(element.attno))
+                )
+            } else if is_function_call(element.expression) {
+                write!(text, "{separator}{}", deparse(table, element.expression))
+            } else {
+                write!(text, "{separator}({})", deparse(table, element.expression))
+            };
+        }
+        text
+    }
+
+    /// Makes the key executable, in the current memory context.
+    pub fn compile(self, table: Table) -> Key {
+        let mut parts = Buffer::new(self.elements.len());
+        for element in self.elements {
+            let (type_oid, typmod, collation, expression) = if element.attno != 0 {
+                match table.column(element.attno) {
+                    Some(c) => (c.type_oid, c.typmod, c.collation, core::ptr::null_mut()),
+                    None => continue,
+                }
+            } else {
+                // SAFETY: the expression was transformed and planned by Postgres.
+                unsafe {
+                    let e = element.expression;
+                    let planned = expression_planner(e as *mut pg_sys::Expr);
+                    let state = ExecInitExpr(planned, core::ptr::null_mut());
+                    (exprType(e), exprTypmod(e), exprCollation(e), state)
+                }
+            };
+            parts.push(KeyPart {
+                attno: element.attno,
+                expression,
+                type_oid,
+                typmod,
+                collation,
+                hash: hash_function(type_oid),
+            });
+        }
+        // SAFETY: the expression context is made in the current memory context, as the parts are.
+        let context = unsafe { CreateStandaloneExprContext() };
+        Key {
+            parts: parts.into_slice(),
+            context,
+        }
+    }
+}
+
+unsafe fn list_node(list: *mut pg_sys::List, n: usize) -> *mut c_void {
+    // SAFETY: the caller checked the length.
+    unsafe { (*(*list).elements.add(n)).ptr_value }
+}
+
+fn list_length(list: *mut pg_sys::List) -> usize {
+    // SAFETY: NIL is NULL; a list knows its length.
+    unsafe {
+        if list.is_null() {
+            0
+        } else {
+            (*list).length as usize
+        }
+    }
+}
+
+fn is_function_call(expression: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tag is checked before the node is read as a FuncExpr.
+    unsafe {
+        (*expression).type_ == NodeTag::T_FuncExpr
+            && (*(expression as *mut pg_sys::FuncExpr)).funcformat
+                == pg_sys::CoercionForm::COERCE_EXPLICIT_CALL
+    }
+}
+
+/// The type's hash function, looked up once: the type cache keeps it for the session.
+fn hash_function(type_oid: Oid) -> *mut pg_sys::FmgrInfo {
+    // SAFETY: type cache entries live as long as the session.
+    unsafe {
+        let entry = raw::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_PROC_FINFO as c_int);
+        if (*entry).hash_proc_finfo.fn_oid == pg_sys::InvalidOid {
+            core::ptr::null_mut()
+        } else {
+            &raw mut (*entry).hash_proc_finfo
+        }
+    }
+}
+
+impl Key {
+    /// The first part whose type has no hash function.
+    pub fn unhashable(&self) -> Option<&KeyPart> {
+        self.parts.iter().find(|part| part.hash.is_null())
+    }
+
+    /// The key's values in the row a slot holds. Values of expressions live until the next call.
+    #[inline]
+    pub fn values(&self, slot: *mut pg_sys::TupleTableSlot) -> KeyValues {
+        let mut key = KeyValues {
+            values: [Datum::null(); MAX_PARTS],
+            count: self.parts.len(),
+            any_null: false,
+        };
+        // SAFETY: the slot holds a row of the table the key was compiled for.
+        unsafe {
+            raw::MemoryContextReset((*self.context).ecxt_per_tuple_memory);
+            for (part, value) in self.parts.iter().zip(key.values.iter_mut()) {
+                let mut null = false;
+                *value = if part.attno != 0 {
+                    slot_value(slot, part.attno, &mut null)
+                } else {
+                    self.evaluate(part.expression, slot, &mut null)
+                };
+                key.any_null |= null;
+            }
+        }
+        key
+    }
+
+    unsafe fn evaluate(
+        &self,
+        expression: *mut pg_sys::ExprState,
+        slot: *mut pg_sys::TupleTableSlot,
+        null: &mut bool,
+    ) -> Datum {
+        // SAFETY: ExecEvalExprSwitchContext: the expression was made by ExecInitExpr, its scan
+        // tuple is the slot.
+        unsafe {
+            (*self.context).ecxt_scantuple = slot;
+            let caller = pg_sys::CurrentMemoryContext;
+            pg_sys::CurrentMemoryContext = (*self.context).ecxt_per_tuple_memory;
+            let value = match (*expression).evalfunc {
+                Some(function) => function(expression, self.context, null),
+                None => Datum::null(),
+            };
+            pg_sys::CurrentMemoryContext = caller;
+            value
+        }
+    }
+
+    /// 32 bits that equal keys share, by the types' own hash functions; equal across servers.
+    /// Parts without a hash function do not tell keys apart.
+    #[inline]
+    pub fn hash(&self, values: &[Datum]) -> u32 {
+        let mut hash = 0u32;
+        for (part, value) in self.parts.iter().zip(values) {
+            if part.hash.is_null() {
+                continue;
+            }
+            // SAFETY: the function takes one value of the part's type; NULLs are not hashed.
+            let one = unsafe { FunctionCall1Coll(part.hash, part.collation, *value) };
+            hash = hash.wrapping_mul(31).wrapping_add(one.value() as u32);
+        }
+        hash
+    }
+}
+
+/// The canonical text of a key for a trigger's arguments, checked by `accept`. Inside `catch`.
+///
+/// The names in `key` are looked up in the caller's `search_path`.
+pub fn canonical(
+    table: Oid,
+    key: &str,
+    accept: impl FnOnce(Table, &Key) -> Result<(), Report>,
+) -> Result<PgText, Report> {
+    // SAFETY: the relation is closed again; after an ERROR the rollback closes it.
+    unsafe {
+        let relation = raw::relation_open(table, pg_sys::AccessShareLock as c_int);
+        let table = Table::from_raw(relation);
+        let outcome = parse(table, key).and_then(|parsed| {
+            accept(table, &parsed.compile(table))?;
+            Ok(with_pinned_path(|| parsed.canonical(table)))
+        });
+        raw::relation_close(relation, pg_sys::AccessShareLock as c_int);
+        outcome
+    }
+}
+
+impl KeyPart {
+    /// The type as SQL writes it.
+    pub fn type_name(&self) -> PgText {
+        type_name(self.type_oid)
+    }
+}
+
+/// `slot_getattr`.
+///
+/// # Safety
+/// `slot` holds a row that has column `attno`.
+#[inline]
+pub unsafe fn slot_value(slot: *mut pg_sys::TupleTableSlot, attno: i16, null: &mut bool) -> Datum {
+    // SAFETY: promised by the caller; slot_getsomeattrs_int fills the arrays up to `attno`.
+    unsafe {
+        if (*slot).tts_nvalid < attno {
+            raw::slot_getsomeattrs_int(slot, attno as c_int);
+        }
+        let i = (attno - 1) as usize;
+        *null = *(*slot).tts_isnull.add(i);
+        *(*slot).tts_values.add(i)
+    }
+}
+
+/// 42883: a type without a hash function in a key that has to be hashed.
+pub fn no_hash_function(part: &KeyPart) -> Report {
+    Report::error(
+        errors::UNDEFINED_FUNCTION,
+        format_args!("type {} of the key has no hash function", part.type_name()),
+    )
+    .detail(format_args!(
+        "A key lock is identified by the hash of the key."
+    ))
+    .hint(format_args!(
+        "Cast the expression to a hashable type, for example (\"column\"::text)."
+    ))
+}
