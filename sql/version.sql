@@ -18,10 +18,6 @@ CREATE FUNCTION raceguard.add_version(
 COMMENT ON FUNCTION raceguard.add_version(regclass, name, text, text, name[], text, boolean) IS
 'Guards a table against lost updates. Adds version_column (bigint NOT NULL DEFAULT 1) where it is missing, and a trigger that bumps it by one per UPDATE and refuses an UPDATE that states another version than the row has. unstated: what happens to an UPDATE that states none (allow, warn, reject). client_sends: the version read plus one (next) or as read (current). ignore: columns whose change needs no version. mode: enforce, or observe to log only. Returns the trigger''s name. Errors: 42501 not the owner, 42703 no such column, 42804 wrong type of column, 42710 exists with another definition (unless replace), 22023 unknown option.';
 
-CREATE FUNCTION raceguard.drop_guard(target regclass, guard name, drop_column boolean DEFAULT false)
-    RETURNS void
-    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_drop_guard';
-
 CREATE FUNCTION raceguard.version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'raceguard_version';
 COMMENT ON FUNCTION raceguard.version() IS 'The version of the raceguard library that this server has loaded.';

@@ -75,9 +75,7 @@ pub fn own(
     retry_after: Option<u64>,
 ) -> Report {
     let (native, integrity, status) = spelling(code);
-    let mut report = Report::error(SqlState::new(native), message)
-        .hint(hint)
-        .table(table);
+    let mut report = Report::error(SqlState::new(native), message).hint(hint).table(table);
     if let Some(detail) = detail {
         report = report.detail(detail);
     }
@@ -96,11 +94,7 @@ pub fn own(
                 None => serde_json::json!({}),
             };
             let response = serde_json::json!({ "status": status, "headers": headers });
-            report.restyle(
-                PGRST,
-                Some(format_args!("{body}")),
-                Some(format_args!("{response}")),
-            )
+            report.restyle(PGRST, Some(format_args!("{body}")), Some(format_args!("{response}")))
         }
     }
 }
@@ -122,9 +116,7 @@ pub fn not_a_trigger_call(function: &str) -> Report {
         TRIGGER_PROTOCOL,
         format_args!("function \"raceguard.{function}\" was not called by the trigger manager"),
     )
-    .detail(format_args!(
-        "It is a trigger function and takes effect only as part of a trigger."
-    ))
+    .detail(format_args!("It is a trigger function and takes effect only as part of a trigger."))
     .hint(format_args!("Let raceguard.add_* create the trigger."))
 }
 
@@ -134,13 +126,8 @@ pub fn wrong_timing(function: &str, table: Table, needed: &str) -> Report {
         TRIGGER_PROTOCOL,
         format_args!("function \"raceguard.{function}\" must be fired {needed}"),
     )
-    .detail(format_args!(
-        "The trigger on table \"{}\" fires it otherwise.",
-        table.name()
-    ))
-    .hint(format_args!(
-        "Drop the trigger and let raceguard.add_* create it."
-    ))
+    .detail(format_args!("The trigger on table \"{}\" fires it otherwise.", table.name()))
+    .hint(format_args!("Drop the trigger and let raceguard.add_* create it."))
     .table(table.oid())
 }
 
@@ -148,15 +135,10 @@ pub fn wrong_timing(function: &str, table: Table, needed: &str) -> Report {
 pub fn wrong_argument(trigger: &str, table: Table, problem: Arguments) -> Report {
     Report::error(
         TRIGGER_PROTOCOL,
-        format_args!(
-            "trigger \"{trigger}\" on table \"{}\" has wrong arguments",
-            table.name()
-        ),
+        format_args!("trigger \"{trigger}\" on table \"{}\" has wrong arguments", table.name()),
     )
     .detail(problem)
-    .hint(format_args!(
-        "Drop the trigger and let raceguard.add_* create it."
-    ))
+    .hint(format_args!("Drop the trigger and let raceguard.add_* create it."))
     .table(table.oid())
 }
 

@@ -22,19 +22,13 @@ pub struct Told {
 
 impl From<Reply> for Told {
     fn from(reply: Reply) -> Self {
-        Told {
-            line: reply.to_string(),
-            refusal: reply.refusal().cloned(),
-        }
+        Told { line: reply.to_string(), refusal: reply.refusal().cloned() }
     }
 }
 
 impl From<&str> for Told {
     fn from(line: &str) -> Self {
-        Told {
-            line: line.to_owned(),
-            refusal: None,
-        }
+        Told { line: line.to_owned(), refusal: None }
     }
 }
 
@@ -67,11 +61,7 @@ pub fn release(
             .collect();
         writers
             .into_iter()
-            .map(|writer| {
-                writer
-                    .join()
-                    .unwrap_or_else(|_| Err(Failure::new("a writer panicked")))
-            })
+            .map(|writer| writer.join().unwrap_or_else(|_| Err(Failure::new("a writer panicked"))))
             .collect::<Result<Vec<_>>>()
     })?;
     Ok(Tally::of(told.into_iter().flatten().flatten()))
@@ -93,10 +83,7 @@ impl Tally {
     }
 
     pub fn refused(&self, code: &str) -> usize {
-        self.refusals()
-            .filter(|(_, refusal)| refusal.code == code)
-            .map(|(count, _)| count)
-            .sum()
+        self.refusals().filter(|(_, refusal)| refusal.code == code).map(|(count, _)| count).sum()
     }
 
     /// A refusal other than `code`, or one that says neither why nor what to do.
@@ -107,19 +94,13 @@ impl Tally {
     }
 
     fn refusals(&self) -> impl Iterator<Item = (usize, &Refusal)> {
-        self.counts
-            .values()
-            .filter_map(|(count, told)| Some((*count, told.refusal.as_ref()?)))
+        self.counts.values().filter_map(|(count, told)| Some((*count, told.refusal.as_ref()?)))
     }
 
     pub fn lines(&self) -> Vec<(Tone, String)> {
         let mut lines = Vec::new();
         for (count, told) in self.counts.values() {
-            let tone = if told.refusal.is_some() {
-                Tone::Bad
-            } else {
-                Tone::Faint
-            };
+            let tone = if told.refusal.is_some() { Tone::Bad } else { Tone::Faint };
             lines.push((tone, format!("{count} x {}", told.line)));
             let Some(refusal) = &told.refusal else {
                 continue;
@@ -162,22 +143,13 @@ mod tests {
         let lines: Vec<String> = tally.lines().into_iter().map(|(_, line)| line).collect();
         assert_eq!(
             lines,
-            [
-                "2 x ERROR RG403: no",
-                "DETAIL of the first: x",
-                "HINT of the first: x",
-                "2 x a"
-            ]
+            ["2 x ERROR RG403: no", "DETAIL of the first: x", "HINT of the first: x", "2 x a"]
         );
     }
 
     #[test]
     fn another_code_or_a_missing_detail_is_unexpected() {
-        assert!(Tally::of([refused("23505", Some("x"))].into_iter())
-            .unexpected("RG403")
-            .is_some());
-        assert!(Tally::of([refused("RG403", None)].into_iter())
-            .unexpected("RG403")
-            .is_some());
+        assert!(Tally::of([refused("23505", Some("x"))].into_iter()).unexpected("RG403").is_some());
+        assert!(Tally::of([refused("RG403", None)].into_iter()).unexpected("RG403").is_some());
     }
 }

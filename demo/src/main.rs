@@ -8,10 +8,7 @@
 //! 2 the demo could not run at all.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cases;
 mod crowd;
@@ -76,10 +73,7 @@ fn run() -> Result<bool> {
     };
     screen.line(
         tone,
-        &format!(
-            "{held} of {} cases hold in {seconds:.1} s: {verdict}",
-            lines.len()
-        ),
+        &format!("{held} of {} cases hold in {seconds:.1} s: {verdict}", lines.len()),
     )?;
     Ok(held == lines.len())
 }
@@ -93,11 +87,7 @@ fn play(server: &Server, screen: &Screen, case: &Case, half: Half) -> Result<End
         Half::With => "With Postgres's own means, no guard needed:".to_owned(),
     };
     screen.line(Tone::Strong, &opening)?;
-    let attempts = if case.free_running && half == Half::Without {
-        ATTEMPTS
-    } else {
-        1
-    };
+    let attempts = if case.free_running && half == Half::Without { ATTEMPTS } else { 1 };
     let mut ending = Ending::Unclear(String::new());
     for attempt in 1..=attempts {
         if attempt > 1 {
@@ -113,11 +103,7 @@ fn play(server: &Server, screen: &Screen, case: &Case, half: Half) -> Result<End
             break;
         }
     }
-    let tone = if ending.is_due(half) {
-        Tone::of(&ending)
-    } else {
-        Tone::Bad
-    };
+    let tone = if ending.is_due(half) { Tone::of(&ending) } else { Tone::Bad };
     screen.line(tone, &format!("=> {}", ending.text()))?;
     screen.line(Tone::Plain, "")?;
     Ok(ending)

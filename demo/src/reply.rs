@@ -42,14 +42,8 @@ impl fmt::Display for Refusal {
 /// What one statement was answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    Rows {
-        columns: Vec<String>,
-        rows: Vec<Vec<String>>,
-    },
-    Done {
-        verb: String,
-        rows: u64,
-    },
+    Rows { columns: Vec<String>, rows: Vec<Vec<String>> },
+    Done { verb: String, rows: u64 },
     Refused(Refusal),
 }
 
@@ -70,9 +64,7 @@ impl Reply {
 
     pub fn number(&self, column: &str) -> Result<i64> {
         let value = self.value(column)?;
-        value
-            .parse()
-            .map_err(|_| Failure::new(format!("\"{column}\" is not a number: {value}")))
+        value.parse().map_err(|_| Failure::new(format!("\"{column}\" is not a number: {value}")))
     }
 
     pub fn wrote(&self, count: u64) -> bool {
@@ -88,8 +80,7 @@ impl Reply {
 
     /// Whether this is raceguard's refusal with that code, explained as raceguard promises.
     pub fn told(&self, code: &str) -> bool {
-        self.refusal()
-            .is_some_and(|refusal| refusal.code == code && refusal.is_explained())
+        self.refusal().is_some_and(|refusal| refusal.code == code && refusal.is_explained())
     }
 }
 
@@ -141,28 +132,17 @@ pub fn ask(client: &mut Client, statement: &str) -> Result<Reply> {
     for message in messages {
         match message {
             SimpleQueryMessage::RowDescription(described) => {
-                columns = Some(
-                    described
-                        .iter()
-                        .map(|column| column.name().to_owned())
-                        .collect(),
-                );
+                columns = Some(described.iter().map(|column| column.name().to_owned()).collect());
             }
-            SimpleQueryMessage::Row(row) => rows.push(
-                (0..row.len())
-                    .map(|at| row.get(at).unwrap_or("NULL").to_owned())
-                    .collect(),
-            ),
+            SimpleQueryMessage::Row(row) => rows
+                .push((0..row.len()).map(|at| row.get(at).unwrap_or("NULL").to_owned()).collect()),
             SimpleQueryMessage::CommandComplete(written) => count = written,
             _ => {}
         }
     }
     Ok(match columns {
         Some(columns) => Reply::Rows { columns, rows },
-        None => Reply::Done {
-            verb: verb(statement),
-            rows: count,
-        },
+        None => Reply::Done { verb: verb(statement), rows: count },
     })
 }
 
@@ -205,13 +185,7 @@ mod tests {
 
     #[test]
     fn replies_read_like_psql() {
-        let done = |verb: &str, rows| {
-            Reply::Done {
-                verb: verb.to_owned(),
-                rows,
-            }
-            .to_string()
-        };
+        let done = |verb: &str, rows| Reply::Done { verb: verb.to_owned(), rows }.to_string();
         assert_eq!(done("INSERT", 1), "INSERT 0 1");
         assert_eq!(done("DELETE", 0), "DELETE 0");
         assert_eq!(done("COMMIT", 0), "COMMIT");
@@ -219,23 +193,10 @@ mod tests {
 
     #[test]
     fn a_value_is_read_or_refused() {
-        let reply = Reply::Rows {
-            columns: vec!["n".into()],
-            rows: vec![vec!["3".into()]],
-        };
+        let reply = Reply::Rows { columns: vec!["n".into()], rows: vec![vec!["3".into()]] };
         assert_eq!(reply.number("n").unwrap(), 3);
         assert!(reply.value("m").is_err());
-        assert!(Reply::Done {
-            verb: "BEGIN".into(),
-            rows: 0
-        }
-        .value("n")
-        .is_err());
-        assert!(Reply::Rows {
-            columns: vec!["n".into()],
-            rows: vec![]
-        }
-        .value("n")
-        .is_err());
+        assert!(Reply::Done { verb: "BEGIN".into(), rows: 0 }.value("n").is_err());
+        assert!(Reply::Rows { columns: vec!["n".into()], rows: vec![] }.value("n").is_err());
     }
 }

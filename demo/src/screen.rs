@@ -45,9 +45,7 @@ impl Screen {
     /// Colour only on a terminal, and not if NO_COLOR is set to anything (no-color.org).
     pub fn new() -> Self {
         let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Screen {
-            colour: io::stdout().is_terminal() && !asked_not_to,
-        }
+        Screen { colour: io::stdout().is_terminal() && !asked_not_to }
     }
 
     pub fn paint(&self, tone: Tone, text: &str) -> String {
@@ -82,10 +80,7 @@ impl Screen {
         self.raw(&format!("┌─ {}┐", fill(&format!("{title} "), inner, '─')))?;
         for (tone, text) in lines {
             for part in wrap(text, inner, "    ") {
-                self.raw(&format!(
-                    "│ {} │",
-                    self.paint(*tone, &fill(&part, inner, ' '))
-                ))?;
+                self.raw(&format!("│ {} │", self.paint(*tone, &fill(&part, inner, ' '))))?;
             }
         }
         self.raw(&format!("└{}┘", "─".repeat(inner + 2)))
@@ -95,10 +90,7 @@ impl Screen {
 /// `text` made `width` wide.
 pub fn fill(text: &str, width: usize, with: char) -> String {
     let mut filled = text.to_owned();
-    filled.extend(std::iter::repeat_n(
-        with,
-        width.saturating_sub(text.chars().count()),
-    ));
+    filled.extend(std::iter::repeat_n(with, width.saturating_sub(text.chars().count())));
     filled
 }
 
@@ -145,9 +137,7 @@ fn wrap_line(text: &str, width: usize, own: &str, indent: &str, lines: &mut Vec<
 /// Where to cut a word that no line can hold: behind the last of its joints that fits.
 fn cut(word: &[char], room: usize) -> usize {
     let fits = &word[..room.min(word.len())];
-    fits.iter()
-        .rposition(|letter| "(,._".contains(*letter))
-        .map_or(fits.len(), |at| at + 1)
+    fits.iter().rposition(|letter| "(,._".contains(*letter)).map_or(fits.len(), |at| at + 1)
 }
 
 /// `1 row`, `2 rows`.
@@ -173,24 +163,14 @@ mod tests {
         assert_eq!(wrap("a bcdefgh", 4, " "), ["a", " bcd", " efg", " h"]);
         assert_eq!(wrap("add_cap('posts')", 10, ""), ["add_cap(", "'posts')"]);
         for width in 3..30 {
-            let lines = wrap(
-                "SELECT date_trunc(''week'',\"createdAt\") FROM posts",
-                width,
-                "  ",
-            );
-            assert!(
-                lines.iter().all(|line| line.chars().count() <= width),
-                "{lines:?}"
-            );
+            let lines = wrap("SELECT date_trunc(''week'',\"createdAt\") FROM posts", width, "  ");
+            assert!(lines.iter().all(|line| line.chars().count() <= width), "{lines:?}");
         }
     }
 
     #[test]
     fn nouns_agree_with_their_number() {
-        assert_eq!(
-            [0, 1, 2].map(|n| counted(n, "row")),
-            ["0 rows", "1 row", "2 rows"]
-        );
+        assert_eq!([0, 1, 2].map(|n| counted(n, "row")), ["0 rows", "1 row", "2 rows"]);
     }
 
     #[test]
@@ -202,9 +182,6 @@ mod tests {
     #[test]
     fn without_colour_no_escape_is_written() {
         assert_eq!(Screen { colour: false }.paint(Tone::Bad, "x"), "x");
-        assert_eq!(
-            Screen { colour: true }.paint(Tone::Bad, "x"),
-            "\x1b[31mx\x1b[0m"
-        );
+        assert_eq!(Screen { colour: true }.paint(Tone::Bad, "x"), "\x1b[31mx\x1b[0m");
     }
 }

@@ -60,9 +60,7 @@ impl Server {
         })?;
         let config = dsn.parse().map_err(|error| {
             let cause = with_cause(&error);
-            Failure(format!(
-                "RACEGUARD_DEMO_DSN is not a connection string: {cause}"
-            ))
+            Failure(format!("RACEGUARD_DEMO_DSN is not a connection string: {cause}"))
         })?;
         Ok(Server { config })
     }
@@ -81,22 +79,17 @@ impl Server {
         heard: Arc<Mutex<Vec<String>>>,
     ) -> Result<Client> {
         let mut config = self.config.clone();
-        config
-            .application_name(name)
-            .notice_callback(move |notice| {
-                if let Ok(mut heard) = heard.lock() {
-                    heard.push(format!("{}: {}", notice.severity(), notice.message()));
-                }
-            });
+        config.application_name(name).notice_callback(move |notice| {
+            if let Ok(mut heard) = heard.lock() {
+                heard.push(format!("{}: {}", notice.severity(), notice.message()));
+            }
+        });
         self.open(&config, schema)
     }
 
     fn open(&self, config: &Config, schema: &str) -> Result<Client> {
         let mut client = config.connect(NoTls).map_err(|error| {
-            Failure(format!(
-                "cannot connect to the demo's cluster: {}",
-                Failure::from(error)
-            ))
+            Failure(format!("cannot connect to the demo's cluster: {}", Failure::from(error)))
         })?;
         client.batch_execute(&format!(
             "SET statement_timeout = '10s'; SET search_path = {schema}, public"
@@ -110,10 +103,8 @@ impl Server {
         client.batch_execute(
             "SET client_min_messages = warning; CREATE EXTENSION IF NOT EXISTS raceguard",
         )?;
-        let row = client.query_one(
-            "SELECT current_setting('server_version'), raceguard.version()",
-            &[],
-        )?;
+        let row = client
+            .query_one("SELECT current_setting('server_version'), raceguard.version()", &[])?;
         let (postgres, raceguard): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         Ok(format!("PostgreSQL {postgres}, raceguard {raceguard}"))
     }

@@ -30,14 +30,7 @@ impl<'a> Stage<'a> {
             "SET client_min_messages = warning; DROP SCHEMA IF EXISTS {schema} CASCADE; \
              CREATE SCHEMA {schema}; RESET client_min_messages"
         ))?;
-        Ok(Stage {
-            server,
-            screen,
-            case,
-            schema,
-            control,
-            notices,
-        })
+        Ok(Stage { server, screen, case, schema, control, notices })
     }
 
     /// The article's tables and rows.
@@ -68,16 +61,10 @@ impl<'a> Stage<'a> {
     /// Two sessions, led step by step.
     pub fn story(&mut self, roles: [&str; 2]) -> Result<Story<'_>> {
         let clients = [
-            self.server
-                .connect(&self.schema, "raceguard demo: session 1")?,
-            self.server
-                .connect(&self.schema, "raceguard demo: session 2")?,
+            self.server.connect(&self.schema, "raceguard demo: session 1")?,
+            self.server.connect(&self.schema, "raceguard demo: session 2")?,
         ];
-        Story::begin(
-            &mut self.control,
-            Timeline::open(self.screen, roles)?,
-            clients,
-        )
+        Story::begin(&mut self.control, Timeline::open(self.screen, roles)?, clients)
     }
 
     /// Eight sessions, running freely.
@@ -90,8 +77,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Tally> {
         let mut clients = (1..=WRITERS)
             .map(|number| {
-                self.server
-                    .connect(&self.schema, &format!("raceguard demo: writer {number}"))
+                self.server.connect(&self.schema, &format!("raceguard demo: writer {number}"))
             })
             .collect::<Result<Vec<_>>>()?;
         let tally = crowd::release(&mut clients, rounds, act)?;
@@ -102,9 +88,6 @@ impl<'a> Stage<'a> {
     }
 
     fn forget_notices(&self) -> Vec<String> {
-        self.notices
-            .lock()
-            .map(|mut heard| std::mem::take(&mut *heard))
-            .unwrap_or_default()
+        self.notices.lock().map(|mut heard| std::mem::take(&mut *heard)).unwrap_or_default()
     }
 }

@@ -31,9 +31,7 @@ struct Session {
 
 impl Session {
     fn start(mut client: Client) -> Result<Self> {
-        let pid = client
-            .query_one("SELECT pg_backend_pid()", &[])?
-            .try_get(0)?;
+        let pid = client.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?;
         let (statements, inbox) = channel::<String>();
         let (outbox, replies) = channel();
         let thread = thread::spawn(move || {
@@ -68,11 +66,7 @@ impl<'a> Story<'a> {
         clients: [Client; 2],
     ) -> Result<Self> {
         let [one, two] = clients;
-        Ok(Story {
-            observer,
-            timeline,
-            sessions: [Session::start(one)?, Session::start(two)?],
-        })
+        Ok(Story { observer, timeline, sessions: [Session::start(one)?, Session::start(two)?] })
     }
 
     /// Sends a statement and returns once it is answered or waits for the other session.
@@ -84,10 +78,7 @@ impl<'a> Story<'a> {
         let session = self.session(who);
         session.last = None;
         session.statement = statement.to_owned();
-        let sent = session
-            .statements
-            .as_ref()
-            .map(|to| to.send(statement.to_owned()));
+        let sent = session.statements.as_ref().map(|to| to.send(statement.to_owned()));
         if !matches!(sent, Some(Ok(()))) {
             return Err(Failure::new(format!("{} has ended", who.name())));
         }
@@ -137,18 +128,16 @@ impl<'a> Story<'a> {
 
     fn take_down(&mut self, who: Who, reply: Reply, waited: bool) -> Result<()> {
         let session = &mut self.sessions[who.index()];
-        self.timeline
-            .reply(who, &session.statement, &reply, waited)?;
+        self.timeline.reply(who, &session.statement, &reply, waited)?;
         session.last = Some(reply);
         Ok(())
     }
 
     fn is_blocked(&mut self, who: Who) -> Result<bool> {
         let (waiter, holder) = (self.session(who).pid, self.session(who.other()).pid);
-        let row = self.observer.query_one(
-            "SELECT $2 = ANY (pg_blocking_pids($1))",
-            &[&waiter, &holder],
-        )?;
+        let row = self
+            .observer
+            .query_one("SELECT $2 = ANY (pg_blocking_pids($1))", &[&waiter, &holder])?;
         Ok(row.try_get(0)?)
     }
 

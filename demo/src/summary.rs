@@ -14,10 +14,7 @@ pub struct Line {
 
 impl Line {
     fn verdict(&self) -> (Tone, &'static str) {
-        match (
-            self.without.is_due(Half::Without),
-            self.with.is_due(Half::With),
-        ) {
+        match (self.without.is_due(Half::Without), self.with.is_due(Half::With)) {
             (true, true) => (Tone::Good, "held"),
             (_, false) => (Tone::Bad, "FAILED"),
             (false, true) => (Tone::Bad, "NO RACE"),
@@ -69,11 +66,8 @@ fn rule(screen: &Screen, [left, middle, right]: [char; 3]) -> io::Result<()> {
 }
 
 fn row(screen: &Screen, cells: &[(Tone, &str); 5]) -> io::Result<()> {
-    let wrapped: Vec<Vec<String>> = cells
-        .iter()
-        .zip(COLUMNS)
-        .map(|((_, text), width)| wrap(text, width, ""))
-        .collect();
+    let wrapped: Vec<Vec<String>> =
+        cells.iter().zip(COLUMNS).map(|((_, text), width)| wrap(text, width, "")).collect();
     let height = wrapped.iter().map(Vec::len).max().unwrap_or(0);
     for at in 0..height {
         let parts: Vec<String> = wrapped
@@ -96,12 +90,7 @@ mod tests {
     use crate::screen::WIDTH;
 
     fn line(without: Ending, with: Ending) -> Line {
-        Line {
-            race: String::new(),
-            without,
-            with,
-            call: String::new(),
-        }
+        Line { race: String::new(), without, with, call: String::new() }
     }
 
     #[test]

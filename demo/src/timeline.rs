@@ -58,12 +58,7 @@ impl<'a> Timeline<'a> {
     }
 
     pub fn waits(&self, who: Who) -> io::Result<()> {
-        self.cell(
-            who,
-            Tone::Waiting,
-            &format!("... waits for {}", who.other().name()),
-            "  ",
-        )
+        self.cell(who, Tone::Waiting, &format!("... waits for {}", who.other().name()), "  ")
     }
 
     /// `waited`: the statement stands further up, so the answer says that it belongs to it.

@@ -11,10 +11,7 @@ use crate::pg::trigger;
 use pgrx::pg_sys::{Datum, Oid};
 
 function_entry!(raceguard_lock_key, crate::calls::key_locks::lock_key);
-function_entry!(
-    raceguard_try_lock_key,
-    crate::calls::key_locks::try_lock_key
-);
+function_entry!(raceguard_try_lock_key, crate::calls::key_locks::try_lock_key);
 
 /// `lock_key(target, VARIADIC key)`.
 fn lock_key(call: Call) -> Result<Value, Report> {
@@ -79,9 +76,7 @@ fn rule(table: &OpenTable) -> Result<&'static Rule, Report> {
             errors::NOT_IN_PREREQUISITE_STATE,
             format_args!("table \"{}\" has no key lock guard", handle.name()),
         )
-        .detail(format_args!(
-            "Without the guard other writers would not respect the lock."
-        ))
+        .detail(format_args!("Without the guard other writers would not respect the lock."))
         .hint(format_args!(
             "Add one first: SELECT raceguard.add_key_lock('{}', 'column');",
             handle.name()
@@ -104,9 +99,7 @@ fn key_argument(call: Call, rule: &Rule) -> Result<Option<Vec<Datum>>, Report> {
             ),
         )
         .detail(format_args!("The key is ({}).", rule.options.key))
-        .hint(format_args!(
-            "Give one value for each part of the key, in this order."
-        )));
+        .hint(format_args!("Give one value for each part of the key, in this order.")));
     }
     let mut key = Vec::with_capacity(given.len());
     for (part, (type_oid, value)) in rule.key.parts.iter().zip(given) {

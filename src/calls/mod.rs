@@ -1,4 +1,5 @@
 //! What application SQL calls.
 
 mod key_locks;
+mod slots;
 mod version;

@@ -14,11 +14,7 @@ use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
 use crate::pg::tuple::Row;
 use pgrx::pg_sys::{self, Oid, TupleTableSlot};
 
-guard_entry!(
-    raceguard_key_lock_guard,
-    "key_lock_guard",
-    crate::guards::key_lock::fire
-);
+guard_entry!(raceguard_key_lock_guard, "key_lock_guard", crate::guards::key_lock::fire);
 
 /// The trigger function's name in SQL.
 pub const FUNCTION: &str = "key_lock_guard";
@@ -34,10 +30,7 @@ pub struct Options<'a> {
 /// Reads the options; the error is the argument that is none.
 pub fn parse<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<Options<'a>, &'a str> {
     let key = arguments.next().unwrap_or_default();
-    let mut options = Options {
-        key,
-        namespace: None,
-    };
+    let mut options = Options { key, namespace: None };
     for argument in arguments {
         match argument.strip_prefix(NAMESPACE).map(str::parse) {
             Some(Ok(number)) => options.namespace = Some(number),
@@ -86,11 +79,7 @@ pub fn build(trigger: Definition) -> Result<Rule, Report> {
     let parsed = key::with_pinned_path(|| key::parse(table, options.key))?;
     let key = parsed.compile(table);
     check(&key, options.namespace).map_err(|report| report.table(table.oid()))?;
-    Ok(Rule {
-        options,
-        key,
-        root: table.root(),
-    })
+    Ok(Rule { options, key, root: table.root() })
 }
 
 /// Whether a key can be locked the way the options say.
@@ -165,20 +154,14 @@ pub fn identify(rule: &Rule, values: &[pg_sys::Datum]) -> Result<Locked, Report>
         pg_sys::INT4OID => value.value() as i32 as i64,
         _ => value.value() as i64,
     };
-    i32::try_from(number)
-        .map(|n| Locked(n as u32))
-        .map_err(|_| {
-            Report::error(
-                errors::OUT_OF_RANGE,
-                format_args!("key {number} is out of range for a key lock with a namespace"),
-            )
-            .detail(format_args!(
-                "pg_advisory_xact_lock(namespace, key) takes 32-bit integers."
-            ))
-            .hint(format_args!(
-                "Add the guard without namespace: raceguard's own locks take any key."
-            ))
-        })
+    i32::try_from(number).map(|n| Locked(n as u32)).map_err(|_| {
+        Report::error(
+            errors::OUT_OF_RANGE,
+            format_args!("key {number} is out of range for a key lock with a namespace"),
+        )
+        .detail(format_args!("pg_advisory_xact_lock(namespace, key) takes 32-bit integers."))
+        .hint(format_args!("Add the guard without namespace: raceguard's own locks take any key."))
+    })
 }
 
 const TOO_MANY_IN_NAMESPACE: &str = "A key lock with a namespace does not change over to one lock for the whole table, because code that takes pg_advisory_xact_lock by hand would not see it. Raise max_locks_per_transaction, or write fewer keys per transaction.";
@@ -231,10 +214,7 @@ mod tests {
     fn options_are_read() {
         assert_eq!(
             parse(["a, b", "namespace=-5"].into_iter()),
-            Ok(Options {
-                key: "a, b",
-                namespace: Some(-5)
-            })
+            Ok(Options { key: "a, b", namespace: Some(-5) })
         );
         assert_eq!(parse(["a", "namespace=x"].into_iter()), Err("namespace=x"));
         assert_eq!(parse([].into_iter()), Err(""));

@@ -25,7 +25,8 @@ thread_local! {
     };
 }
 
-const TOO_MANY: &str = "Raise max_locks_per_transaction, or lower raceguard.max_key_locks so that a bulk job locks the whole table earlier.";
+/// The HINT when the server's lock table is full.
+pub const TOO_MANY: &str = "Raise max_locks_per_transaction, or lower raceguard.max_key_locks so that a bulk job locks the whole table earlier.";
 
 /// Whether single locks of the table still have to be taken one by one. Takes the table's lock as
 /// a side effect, shared or, past the limit, exclusively.

@@ -1,5 +1,6 @@
 //! What runs when a row is written.
 
+pub mod cap;
 pub mod key_lock;
 pub mod locking;
 pub mod outcome;

@@ -16,11 +16,7 @@ use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
 use crate::pg::tuple::{same_image, Row};
 use crate::pg::value::{self, Kind};
 
-guard_entry!(
-    raceguard_version_guard,
-    "version_guard",
-    crate::guards::version::fire
-);
+guard_entry!(raceguard_version_guard, "version_guard", crate::guards::version::fire);
 
 /// Which version a client puts into the SET list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,9 +67,7 @@ pub fn parse<'a>(arguments: impl Iterator<Item = &'a str>) -> Result<Options<'a>
             "unstated=reject" => options.unstated = Unstated::Reject,
             "mode=enforce" => options.mode = Mode::Enforce,
             "mode=observe" => options.mode = Mode::Observe,
-            _ if argument
-                .strip_prefix(IGNORE)
-                .is_some_and(|name| !name.is_empty()) => {}
+            _ if argument.strip_prefix(IGNORE).is_some_and(|name| !name.is_empty()) => {}
             _ => return Err(BadArgument::Unknown(argument)),
         }
     }
@@ -184,21 +178,14 @@ fn build(trigger: Definition) -> Result<Rule, Report> {
             let Some(candidate) = table.column(attno) else {
                 continue;
             };
-            let ignored = arguments
-                .iter()
-                .any(|a| a.strip_prefix(IGNORE) == Some(table.column_name(attno)));
+            let ignored =
+                arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(table.column_name(attno)));
             if !ignored && !candidate.generated && attno != column.attno {
                 watched.push(candidate);
             }
         }
     }
-    Ok(Rule {
-        options,
-        column,
-        kind,
-        watched: watched.into_slice(),
-        ignores,
-    })
+    Ok(Rule { options, column, kind, watched: watched.into_slice(), ignores })
 }
 
 fn column(table: Table, trigger: &str, name: &str) -> Result<Column, Report> {
@@ -233,37 +220,22 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     let new_version = new.get(attno).map(|d| rule.kind.read(d));
     let stated = firing.sets_column(attno);
     if rule.ignores && !stated && !rule.watched.iter().any(|c| !same_image(old, new, *c)) {
-        return Ok(if new_version == old_version {
-            new
-        } else {
-            new.with(attno, old.get(attno))
-        });
+        return Ok(if new_version == old_version { new } else { new.with(attno, old.get(attno)) });
     }
     let Some(next) = next_version(rule, old_version) else {
         return Err(overflow(firing, rule));
     };
-    let said = if stated {
-        Stated::Value(new_version)
-    } else {
-        Stated::Nothing
-    };
-    match judge(
-        rule.options.client_sends,
-        rule.options.unstated,
-        old_version,
-        next,
-        said,
-    ) {
+    let said = if stated { Stated::Value(new_version) } else { Stated::Nothing };
+    match judge(rule.options.client_sends, rule.options.unstated, old_version, next, said) {
         Verdict::Pass if !stated && rule.options.unstated == Unstated::Warn => {
             warn_unstated(firing, rule)
         }
         Verdict::Pass => {}
         Verdict::Missing if foreign_key::is_cascade() => {}
         Verdict::Missing => outcome::refuse(rule.options.mode, missing(firing, rule))?,
-        Verdict::Stale => outcome::refuse(
-            rule.options.mode,
-            stale(firing, rule, old, old_version, new_version),
-        )?,
+        Verdict::Stale => {
+            outcome::refuse(rule.options.mode, stale(firing, rule, old, old_version, new_version))?
+        }
     }
     if new_version == Some(next) {
         return Ok(new);
@@ -307,9 +279,7 @@ fn stale(firing: Firing, rule: &Rule, old: Row, stored: Option<i64>, sent: Optio
         Some(key) => PgText::from_fmt(format_args!(
             "Key {key}: stated version {stated}, stored version {stored}."
         )),
-        None => PgText::from_fmt(format_args!(
-            "Stated version {stated}, stored version {stored}."
-        )),
+        None => PgText::from_fmt(format_args!("Stated version {stated}, stored version {stored}.")),
     };
     errors::own(
         Code::Rg409,
@@ -336,10 +306,7 @@ fn missing(firing: Firing, rule: &Rule) -> Report {
     errors::own(
         Code::Rg428,
         table.oid(),
-        format_args!(
-            "update of \"{}\" must state the version it is based on",
-            table.name()
-        ),
+        format_args!("update of \"{}\" must state the version it is based on", table.name()),
         Some(format_args!(
             "Column \"{column}\" is not in the SET list; the client must send {must}."
         )),
@@ -374,9 +341,7 @@ fn overflow(firing: Firing, rule: &Rule) -> Report {
             rule.options.column
         ),
     )
-    .detail(format_args!(
-        "The version would have to go past the range of the column's type."
-    ))
+    .detail(format_args!("The version would have to go past the range of the column's type."))
     .hint(format_args!(
         "Change the column to a wider type, for example with ALTER COLUMN ... TYPE bigint."
     ))

@@ -31,28 +31,15 @@ fn the_table_of_the_contract() {
 #[test]
 fn an_unstated_version_is_judged_by_its_option() {
     for unstated in [Unstated::Allow, Unstated::Warn] {
-        assert_eq!(
-            judge(NEXT, unstated, Some(7), 8, Stated::Nothing),
-            Verdict::Pass
-        );
+        assert_eq!(judge(NEXT, unstated, Some(7), 8, Stated::Nothing), Verdict::Pass);
     }
-    assert_eq!(
-        judge(NEXT, Unstated::Reject, Some(7), 8, Stated::Nothing),
-        Verdict::Missing
-    );
+    assert_eq!(judge(NEXT, Unstated::Reject, Some(7), 8, Stated::Nothing), Verdict::Missing);
 }
 
 #[test]
 fn options_are_read_in_any_order() {
     let options = parse(
-        [
-            "v",
-            "mode=observe",
-            "ignore=a",
-            "client_sends=current",
-            "unstated=warn",
-        ]
-        .into_iter(),
+        ["v", "mode=observe", "ignore=a", "client_sends=current", "unstated=warn"].into_iter(),
     );
     assert_eq!(
         options,
@@ -68,10 +55,7 @@ fn options_are_read_in_any_order() {
         parse(["v", "client_sends=last"].into_iter()),
         Err(BadArgument::Unknown("client_sends=last"))
     );
-    assert_eq!(
-        parse(["v", "ignore="].into_iter()),
-        Err(BadArgument::Unknown("ignore="))
-    );
+    assert_eq!(parse(["v", "ignore="].into_iter()), Err(BadArgument::Unknown("ignore=")));
 }
 
 proptest! {

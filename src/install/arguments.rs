@@ -1,7 +1,8 @@
 //! Checks that every `add_*` makes of its arguments.
 
 use crate::errors;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
+use crate::pg::text::quote_ident;
 
 /// A required argument, or 22004.
 pub fn required<T>(value: Option<T>, name: &str) -> Result<T, Report> {
@@ -10,12 +11,8 @@ pub fn required<T>(value: Option<T>, name: &str) -> Result<T, Report> {
             errors::NULL_NOT_ALLOWED,
             format_args!("argument \"{name}\" must not be NULL"),
         )
-        .detail(format_args!(
-            "Only arguments whose default is NULL may be NULL."
-        ))
-        .hint(format_args!(
-            "Leave \"{name}\" out to use its default, if it has one."
-        ))
+        .detail(format_args!("Only arguments whose default is NULL may be NULL."))
+        .hint(format_args!("Leave \"{name}\" out to use its default, if it has one."))
     })
 }
 
@@ -24,20 +21,13 @@ pub fn one_of<'a>(value: &'a str, name: &str, allowed: &[&str]) -> Result<&'a st
     if allowed.contains(&value) {
         return Ok(value);
     }
-    let list = allowed
-        .iter()
-        .map(|v| format!("\"{v}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = allowed.iter().map(|v| format!("\"{v}\"")).collect::<Vec<_>>().join(", ");
     Err(Report::error(
         errors::INVALID_PARAMETER,
         format_args!("invalid value for argument \"{name}\": \"{value}\""),
     )
     .detail(format_args!("Allowed values are {list}."))
-    .hint(format_args!(
-        "Write {name} => '{}', for example.",
-        allowed.first().unwrap_or(&"")
-    )))
+    .hint(format_args!("Write {name} => '{}', for example.", allowed.first().unwrap_or(&""))))
 }
 
 /// A number of at least one, or 22023.
@@ -68,4 +58,9 @@ pub fn literal(text: &str) -> String {
 /// A name as a SQL identifier, always quoted.
 pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name as Postgres writes it: quoted only where it has to be.
+pub fn quote_if_needed(name: &str) -> Result<String, Report> {
+    Ok(catch(|| quote_ident(name))?.as_str().to_owned())
 }

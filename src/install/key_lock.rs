@@ -9,10 +9,7 @@ use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{connected, pinned_search_path};
 
-function_entry!(
-    raceguard_add_key_lock,
-    crate::install::key_lock::add_key_lock
-);
+function_entry!(raceguard_add_key_lock, crate::install::key_lock::add_key_lock);
 
 const GUARD: &str = "key_lock";
 
@@ -27,15 +24,7 @@ fn add_key_lock(call: Call) -> Result<Value, Report> {
         let mut arguments = vec![key];
         arguments.extend(namespace.map(|n| format!("namespace={n}")));
         pinned_search_path(|| {
-            install(
-                &target,
-                Wanted {
-                    guard: GUARD,
-                    function: FUNCTION,
-                    arguments,
-                },
-                replace,
-            )
+            install(&target, Wanted { guard: GUARD, function: FUNCTION, arguments }, replace)
         })
     })
 }
@@ -51,17 +40,10 @@ fn install(target: &Target, wanted: Wanted, replace: bool) -> Result<Value, Repo
     let name = trigger::trigger_name(GUARD, "")?;
     let events = "BEFORE INSERT OR UPDATE OR DELETE";
     trigger::create(target, &name, events, None, FUNCTION, &wanted.arguments)?;
-    let key = wanted
-        .arguments
-        .first()
-        .map(String::as_str)
-        .unwrap_or_default();
+    let key = wanted.arguments.first().map(String::as_str).unwrap_or_default();
     tell(
         Level::Notice,
-        format_args!(
-            "table \"{}\" is guarded by trigger \"{name}\" on key ({key})",
-            target.name
-        ),
+        format_args!("table \"{}\" is guarded by trigger \"{name}\" on key ({key})", target.name),
         None,
     );
     trigger::warn_of_later_triggers(target, &name)?;

@@ -1,6 +1,9 @@
 //! The DDL that puts a guard on a table, changes it and takes it away.
 
 mod arguments;
+mod cap;
+mod cap_rows;
+mod definition;
 mod drop_guard;
 mod key;
 mod key_lock;

@@ -44,12 +44,8 @@ impl Target {
             errors::INSUFFICIENT_PRIVILEGE,
             format_args!("must be owner of table {}", target.name),
         )
-        .detail(format_args!(
-            "Only the owner of a table can add, change or drop its guards."
-        ))
-        .hint(format_args!(
-            "Run the call as the owner of the table or as a member of that role."
-        ))
+        .detail(format_args!("Only the owner of a table can add, change or drop its guards."))
+        .hint(format_args!("Run the call as the owner of the table or as a member of that role."))
         .table(target.oid))
     }
 
@@ -66,9 +62,7 @@ impl Target {
                 errors::UNDEFINED_TABLE,
                 format_args!("table with OID {} does not exist", oid.to_u32()),
             )
-            .detail(format_args!(
-                "It was dropped, or the number never named a table."
-            ))
+            .detail(format_args!("It was dropped, or the number never named a table."))
             .hint(format_args!("Name the table, for example 'orders'.")));
         };
         let text = |i: usize| row[i].clone().unwrap_or_default();
@@ -81,9 +75,7 @@ impl Target {
                 errors::UNSUPPORTED,
                 format_args!("\"{name}\" is a system catalog"),
             )
-            .detail(format_args!(
-                "Postgres fires no triggers on system catalogs."
-            ))
+            .detail(format_args!("Postgres fires no triggers on system catalogs."))
             .hint(format_args!("Guard a table of your own.")));
         }
         Ok(Target {
@@ -97,10 +89,7 @@ impl Target {
 
     /// Takes a table lock that is held until the transaction ends.
     pub fn lock(&self, mode: &str) -> Result<(), Report> {
-        run(
-            &format!("LOCK TABLE {} IN {mode} MODE", self.qualified),
-            &[],
-        )?;
+        run(&format!("LOCK TABLE {} IN {mode} MODE", self.qualified), &[])?;
         Ok(())
     }
 
@@ -115,10 +104,7 @@ impl Target {
             let is = |i: usize| row[i].as_deref() == Some("t");
             ColumnInfo {
                 name: name.to_owned(),
-                attno: row[0]
-                    .as_deref()
-                    .and_then(|n| n.parse().ok())
-                    .unwrap_or_default(),
+                attno: row[0].as_deref().and_then(|n| n.parse().ok()).unwrap_or_default(),
                 type_name: row[1].clone().unwrap_or_default(),
                 not_null: is(2),
                 has_default: is(3),
@@ -140,15 +126,10 @@ impl Target {
         let columns = rows.first().and_then(|r| r[0].clone()).unwrap_or_default();
         Err(Report::error(
             errors::UNDEFINED_COLUMN,
-            format_args!(
-                "column \"{name}\" of table \"{}\" does not exist",
-                self.name
-            ),
+            format_args!("column \"{name}\" of table \"{}\" does not exist", self.name),
         )
         .detail(format_args!("The table's columns are {columns}."))
-        .hint(format_args!(
-            "Check the spelling; upper-case names keep their case here."
-        ))
+        .hint(format_args!("Check the spelling; upper-case names keep their case here."))
         .table(self.oid)
         .column(name))
     }
@@ -164,14 +145,11 @@ fn unsupported_kind(name: &str, kind: &str) -> Report {
         "c" => "a composite type",
         _ => "not a table",
     };
-    Report::error(
-        errors::UNSUPPORTED,
-        format_args!("cannot guard \"{name}\": it is {what}"),
-    )
-    .detail(format_args!(
-        "A guard has to stand in the table itself, where every writer passes."
-    ))
-    .hint(format_args!(
-        "Guard the table underneath; writes through an updatable view reach its guards."
-    ))
+    Report::error(errors::UNSUPPORTED, format_args!("cannot guard \"{name}\": it is {what}"))
+        .detail(format_args!(
+            "A guard has to stand in the table itself, where every writer passes."
+        ))
+        .hint(format_args!(
+            "Guard the table underneath; writes through an updatable view reach its guards."
+        ))
 }

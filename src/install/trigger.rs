@@ -5,10 +5,7 @@ use super::target::Target;
 use crate::errors;
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{run, Param};
-
-/// The prefix makes a guard fire after other triggers of the same timing: it judges the row as it
-/// will be stored.
-pub const PREFIX: &str = "zz_raceguard_";
+pub use crate::pg::trigger::PREFIX;
 
 /// A guard's trigger as it stands on the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,10 +76,8 @@ pub fn decode_arguments(hex: &str) -> Vec<String> {
     let bytes: Vec<u8> = digits
         .filter_map(|pair| u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok())
         .collect();
-    let mut arguments: Vec<String> = bytes
-        .split(|b| *b == 0)
-        .map(|a| String::from_utf8_lossy(a).into_owned())
-        .collect();
+    let mut arguments: Vec<String> =
+        bytes.split(|b| *b == 0).map(|a| String::from_utf8_lossy(a).into_owned()).collect();
     arguments.pop();
     arguments
 }
@@ -143,11 +138,7 @@ fn same_arguments(a: &[String], b: &[String]) -> bool {
 }
 
 fn list(arguments: &[String]) -> String {
-    arguments
-        .iter()
-        .map(|a| literal(a))
-        .collect::<Vec<_>>()
-        .join(", ")
+    arguments.iter().map(|a| literal(a)).collect::<Vec<_>>().join(", ")
 }
 
 /// Creates a trigger: `events` is the part between the name and ON, `when` an optional condition.
@@ -172,10 +163,7 @@ pub fn create(
 
 /// Drops a trigger.
 pub fn drop(target: &Target, name: &str) -> Result<(), Report> {
-    run(
-        &format!("DROP TRIGGER {} ON {}", identifier(name), target.qualified),
-        &[],
-    )?;
+    run(&format!("DROP TRIGGER {} ON {}", identifier(name), target.qualified), &[])?;
     Ok(())
 }
 
@@ -217,10 +205,7 @@ mod tests {
     #[test]
     fn options_compare_in_any_order() {
         let of = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
-        assert!(same_arguments(
-            &of(&["v", "a=1", "b=2"]),
-            &of(&["v", "b=2", "a=1"])
-        ));
+        assert!(same_arguments(&of(&["v", "a=1", "b=2"]), &of(&["v", "b=2", "a=1"])));
         assert!(!same_arguments(&of(&["v", "a=1"]), &of(&["w", "a=1"])));
         assert!(!same_arguments(&of(&["v"]), &of(&["v", "a=1"])));
     }

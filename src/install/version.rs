@@ -29,11 +29,7 @@ fn add_version(call: Call) -> Result<Value, Report> {
             let mode = one_of(&mode, "mode", &["enforce", "observe"])?;
             let replace = required(call.bool(6), "replace")?;
             let arguments = arguments(&target, &column, unstated, sends, &ignore, mode)?;
-            let wanted = Wanted {
-                guard: GUARD,
-                function: FUNCTION,
-                arguments,
-            };
+            let wanted = Wanted { guard: GUARD, function: FUNCTION, arguments };
             install(&target, &column, sends, wanted, replace, unstated)
         })
     })
@@ -92,14 +88,7 @@ fn install(
         trigger::drop(target, &standing.trigger)?;
     }
     let name = trigger::trigger_name(GUARD, "")?;
-    trigger::create(
-        target,
-        &name,
-        "BEFORE UPDATE",
-        None,
-        FUNCTION,
-        &wanted.arguments,
-    )?;
+    trigger::create(target, &name, "BEFORE UPDATE", None, FUNCTION, &wanted.arguments)?;
     tell(
         Level::Notice,
         format_args!(
@@ -171,18 +160,9 @@ fn adopt(target: &Target, column: &ColumnInfo, default: &str) -> Result<(), Repo
             ),
             &[],
         )?;
-        let count = filled
-            .first()
-            .and_then(|r| r[0].clone())
-            .unwrap_or_default();
+        let count = filled.first().and_then(|r| r[0].clone()).unwrap_or_default();
         done.push(format!("{count} NULLs filled"));
-        run(
-            &format!(
-                "ALTER TABLE {} ALTER COLUMN {quoted} SET NOT NULL",
-                target.qualified
-            ),
-            &[],
-        )?;
+        run(&format!("ALTER TABLE {} ALTER COLUMN {quoted} SET NOT NULL", target.qualified), &[])?;
         done.push("NOT NULL set".to_owned());
     }
     if !done.is_empty() {

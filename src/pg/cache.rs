@@ -135,13 +135,7 @@ fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void) {
     let cache = cache();
     cache.last = None;
     cache.any_fresh = true;
-    let entry = Entry {
-        relid,
-        context,
-        rule,
-        stale: false,
-        fresh: true,
-    };
+    let entry = Entry { relid, context, rule, stale: false, fresh: true };
     if let Some(replaced) = cache.entries.insert(id, entry) {
         cache.retired.push(replaced.context);
     }

@@ -64,8 +64,7 @@ impl Call {
     /// A `name` argument.
     pub fn name(self, n: usize) -> Option<String> {
         // SAFETY: a name is a NUL-terminated array.
-        self.datum(n)
-            .map(|d| unsafe { cstr(d.cast_mut_ptr::<c_char>()) }.to_owned())
+        self.datum(n).map(|d| unsafe { cstr(d.cast_mut_ptr::<c_char>()) }.to_owned())
     }
 
     /// A `text` argument (any varlena of UTF-8 bytes).
@@ -92,6 +91,15 @@ impl Call {
         ))
     }
 
+    /// A `jsonb` argument as serde_json reads it.
+    pub fn json(self, n: usize) -> Result<Option<serde_json::Value>, Report> {
+        let Some(value) = self.datum(n) else { return Ok(None) };
+        let text = output(value, pg_sys::JSONBOID)?;
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
+        })
+    }
+
     /// The arguments from `n` on of a VARIADIC "any" function, with their types: one by one, or
     /// as the elements of an array written `VARIADIC array` or passed to a `VARIADIC text[]` twin.
     pub fn variadic(self, n: usize) -> Result<Vec<(Oid, Option<Datum>)>, Report> {
@@ -109,10 +117,7 @@ impl Call {
         let Some(array) = self.datum(n) else {
             return Ok(Vec::new());
         };
-        Ok(elements(array, element)?
-            .into_iter()
-            .map(|value| (element, value))
-            .collect())
+        Ok(elements(array, element)?.into_iter().map(|value| (element, value)).collect())
     }
 
     /// The type of an argument as CREATE FUNCTION declares it.
@@ -199,11 +204,7 @@ fn elements(array: Datum, element: Oid) -> Result<Vec<Option<Datum>>, Report> {
         (values, nulls, count as usize)
     })?;
     // SAFETY: deconstruct_array filled `count` values and flags.
-    Ok(unsafe {
-        (0..count)
-            .map(|i| (!*nulls.add(i)).then(|| *values.add(i)))
-            .collect()
-    })
+    Ok(unsafe { (0..count).map(|i| (!*nulls.add(i)).then(|| *values.add(i))).collect() })
 }
 
 /// The bytes of a text value.
@@ -271,9 +272,8 @@ pub unsafe fn enter(
         Ok(Err(report)) => report,
         Err(panic) => {
             core::mem::forget(panic);
-            Report::error(crate::errors::INTERNAL, format_args!("raceguard panicked")).hint(
-                format_args!("This is a bug in raceguard; the server log has the place."),
-            )
+            Report::error(crate::errors::INTERNAL, format_args!("raceguard panicked"))
+                .hint(format_args!("This is a bug in raceguard; the server log has the place."))
         }
     };
     report.throw()

@@ -51,10 +51,7 @@ impl Report {
             (*data).filename = c"raceguard".as_ptr();
             (*data).funcname = c"raceguard".as_ptr();
             (*data).assoc_context = pg_sys::CurrentMemoryContext;
-            Report {
-                data,
-                caught: false,
-            }
+            Report { data, caught: false }
         }
     }
 

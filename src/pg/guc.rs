@@ -40,22 +40,14 @@ struct Options([pg_sys::config_enum_entry; 4]);
 unsafe impl Sync for Options {}
 
 const fn option(name: &'static core::ffi::CStr, val: i32) -> pg_sys::config_enum_entry {
-    pg_sys::config_enum_entry {
-        name: name.as_ptr(),
-        val,
-        hidden: false,
-    }
+    pg_sys::config_enum_entry { name: name.as_ptr(), val, hidden: false }
 }
 
 static ERROR_STYLES: Options = Options([
     option(c"native", ErrorStyle::Native as i32),
     option(c"integrity", ErrorStyle::Integrity as i32),
     option(c"postgrest", ErrorStyle::Postgrest as i32),
-    pg_sys::config_enum_entry {
-        name: core::ptr::null(),
-        val: 0,
-        hidden: false,
-    },
+    pg_sys::config_enum_entry { name: core::ptr::null(), val: 0, hidden: false },
 ]);
 
 /// Defines the settings; called once from `_PG_init`.

@@ -82,7 +82,6 @@ extern "C-unwind" {
     fn assign_expr_collations(state: *mut pg_sys::ParseState, expression: *mut pg_sys::Node);
     fn expression_planner(expression: *mut pg_sys::Expr) -> *mut pg_sys::Expr;
     fn contain_mutable_functions(clause: *mut pg_sys::Node) -> bool;
-    fn pull_varattnos(node: *mut pg_sys::Node, varno: u32, set: *mut *mut pg_sys::Bitmapset);
     fn bms_next_member(set: *const pg_sys::Bitmapset, previous: c_int) -> c_int;
     fn exprType(expression: *const pg_sys::Node) -> Oid;
     fn exprTypmod(expression: *const pg_sys::Node) -> i32;
@@ -143,10 +142,7 @@ pub fn parse(table: Table, key: &str) -> Result<ParsedKey, Report> {
     // SAFETY: the parser returns a list of statements; every node's tag is checked before its
     // fields are read.
     unsafe {
-        let statements = raw_parser(
-            statement.into_raw(),
-            pg_sys::RawParseMode::RAW_PARSE_DEFAULT,
-        );
+        let statements = raw_parser(statement.into_raw(), pg_sys::RawParseMode::RAW_PARSE_DEFAULT);
         if list_length(statements) != 1 {
             return Err(not_a_key(key));
         }
@@ -189,9 +185,7 @@ pub fn parse(table: Table, key: &str) -> Result<ParsedKey, Report> {
             elements.push(transform(state, table, element)?);
         }
         free_parsestate(state);
-        Ok(ParsedKey {
-            elements: elements.into_slice(),
-        })
+        Ok(ParsedKey { elements: elements.into_slice() })
     }
 }
 
@@ -217,10 +211,7 @@ unsafe fn transform(
                 .column(name)
             })?;
             refuse_generated(table, column.attno)?;
-            return Ok(Element {
-                attno: column.attno,
-                expression: core::ptr::null_mut(),
-            });
+            return Ok(Element { attno: column.attno, expression: core::ptr::null_mut() });
         }
         let expression = transformExpr(
             state,
@@ -229,7 +220,7 @@ unsafe fn transform(
         );
         assign_expr_collations(state, expression);
         let mut used: *mut pg_sys::Bitmapset = core::ptr::null_mut();
-        pull_varattnos(expression, 1, &mut used);
+        raw::pull_varattnos(expression, 1, &mut used);
         let mut member = -1;
         loop {
             member = bms_next_member(used, member);
@@ -251,10 +242,7 @@ unsafe fn transform(
         if contain_mutable_functions(planned) {
             return Err(not_immutable(table, expression));
         }
-        Ok(Element {
-            attno: 0,
-            expression,
-        })
+        Ok(Element { attno: 0, expression })
     }
 }
 
@@ -264,17 +252,10 @@ fn refuse_generated(table: Table, attno: i16) -> Result<(), Report> {
     }
     Err(Report::error(
         errors::UNSUPPORTED,
-        format_args!(
-            "a key cannot use the generated column \"{}\"",
-            table.column_name(attno)
-        ),
+        format_args!("a key cannot use the generated column \"{}\"", table.column_name(attno)),
     )
-    .detail(format_args!(
-        "Postgres computes generated columns after the guard has run."
-    ))
-    .hint(format_args!(
-        "Write the column's generation expression in the key instead."
-    ))
+    .detail(format_args!("Postgres computes generated columns after the guard has run."))
+    .hint(format_args!("Write the column's generation expression in the key instead."))
     .table(table.oid())
     .column(table.column_name(attno)))
 }
@@ -328,11 +309,7 @@ impl ParsedKey {
         for (i, element) in self.elements.iter().enumerate() {
             let separator = if i == 0 { "" } else { ", " };
             let _ = if element.attno != 0 {
-                write!(
-                    text,
-                    "{separator}{}",
-                    quote_ident(table.column_name(element.attno))
-                )
+                write!(text, "{separator}{}", quote_ident(table.column_name(element.attno)))
             } else if is_function_call(element.expression) {
                 write!(text, "{separator}{}", deparse(table, element.expression))
             } else {
@@ -371,10 +348,7 @@ impl ParsedKey {
         }
         // SAFETY: the expression context is made in the current memory context, as the parts are.
         let context = unsafe { CreateStandaloneExprContext() };
-        Key {
-            parts: parts.into_slice(),
-            context,
-        }
+        Key { parts: parts.into_slice(), context }
     }
 }
 
@@ -417,6 +391,90 @@ fn hash_function(type_oid: Oid) -> *mut pg_sys::FmgrInfo {
 }
 
 impl Key {
+    /// The first `count` columns of an index as a key; the index is open.
+    ///
+    /// # Safety
+    /// `index` is an open index on `table`, `expressions` its expressions.
+    pub unsafe fn of_index(
+        table: Table,
+        index: pg_sys::Relation,
+        expressions: *mut pg_sys::List,
+        count: usize,
+    ) -> Key {
+        let mut parts = Buffer::new(count);
+        let mut next_expression = 0;
+        for i in 0..count {
+            // SAFETY: promised by the caller; a column number of 0 stands for the next expression.
+            unsafe {
+                let attno = *(*(*index).rd_index).indkey.values.as_ptr().add(i);
+                let collation = *(*index).rd_indcollation.add(i);
+                let (type_oid, typmod, expression) = match table.column(attno) {
+                    Some(column) => (column.type_oid, column.typmod, core::ptr::null_mut()),
+                    None => {
+                        let e = list_node(expressions, next_expression) as *mut pg_sys::Node;
+                        next_expression += 1;
+                        let state = ExecInitExpr(e as *mut pg_sys::Expr, core::ptr::null_mut());
+                        (exprType(e), exprTypmod(e), state)
+                    }
+                };
+                let hash = hash_function(type_oid);
+                parts.push(KeyPart { attno, expression, type_oid, typmod, collation, hash });
+            }
+        }
+        // SAFETY: as in `compile`.
+        let context = unsafe { CreateStandaloneExprContext() };
+        Key { parts: parts.into_slice(), context }
+    }
+
+    /// Conditions joined by AND, as a key of one boolean.
+    ///
+    /// # Safety
+    /// `conditions` is a list of planned boolean expressions over one table.
+    pub unsafe fn of_conditions(conditions: *mut pg_sys::List) -> Key {
+        let mut parts = Buffer::new(1);
+        // SAFETY: promised by the caller.
+        let (expression, context) = unsafe {
+            let all = raw::make_ands_explicit(conditions);
+            (ExecInitExpr(all, core::ptr::null_mut()), CreateStandaloneExprContext())
+        };
+        parts.push(KeyPart {
+            attno: 0,
+            expression,
+            type_oid: pg_sys::BOOLOID,
+            typmod: -1,
+            collation: pg_sys::InvalidOid,
+            hash: core::ptr::null_mut(),
+        });
+        Key { parts: parts.into_slice(), context }
+    }
+
+    /// The value of a key of one boolean, NULL counted as false.
+    #[inline]
+    pub fn is_true(&self, slot: *mut pg_sys::TupleTableSlot) -> bool {
+        let values = self.values(slot);
+        !values.has_null() && values.as_slice().first().is_some_and(|v| v.value() as u8 != 0)
+    }
+
+    /// The value of a key of one boolean, NULL counted as true, as constraints do.
+    #[inline]
+    pub fn is_not_false(&self, slot: *mut pg_sys::TupleTableSlot) -> bool {
+        let values = self.values(slot);
+        values.has_null() || values.as_slice().first().is_some_and(|v| v.value() as u8 != 0)
+    }
+
+    /// A key given as values in key order, none of them NULL.
+    pub fn of_values(&self, values: &[Datum]) -> KeyValues {
+        let mut key = KeyValues {
+            values: [Datum::null(); MAX_PARTS],
+            count: self.parts.len(),
+            any_null: false,
+        };
+        for (to, from) in key.values.iter_mut().zip(values) {
+            *to = *from;
+        }
+        key
+    }
+
     /// The first part whose type has no hash function.
     pub fn unhashable(&self) -> Option<&KeyPart> {
         self.parts.iter().find(|part| part.hash.is_null())
@@ -425,6 +483,14 @@ impl Key {
     /// The key's values in the row a slot holds. Values of expressions live until the next call.
     #[inline]
     pub fn values(&self, slot: *mut pg_sys::TupleTableSlot) -> KeyValues {
+        // SAFETY: the memory holds values of earlier calls only.
+        unsafe { raw::MemoryContextReset((*self.context).ecxt_per_tuple_memory) };
+        self.more_values(slot)
+    }
+
+    /// Like [`Key::values`], leaving values that were read before in place.
+    #[inline]
+    pub fn more_values(&self, slot: *mut pg_sys::TupleTableSlot) -> KeyValues {
         let mut key = KeyValues {
             values: [Datum::null(); MAX_PARTS],
             count: self.parts.len(),
@@ -432,7 +498,6 @@ impl Key {
         };
         // SAFETY: the slot holds a row of the table the key was compiled for.
         unsafe {
-            raw::MemoryContextReset((*self.context).ecxt_per_tuple_memory);
             for (part, value) in self.parts.iter().zip(key.values.iter_mut()) {
                 let mut null = false;
                 *value = if part.attno != 0 {
@@ -482,6 +547,17 @@ impl Key {
         }
         hash
     }
+}
+
+/// An integer column of the row a slot holds.
+pub fn slot_integer(
+    slot: *mut pg_sys::TupleTableSlot,
+    column: super::relation::Column,
+) -> Option<i64> {
+    let mut null = false;
+    // SAFETY: the slot holds a row of the table the column belongs to.
+    let value = unsafe { slot_value(slot, column.attno, &mut null) };
+    (!null).then(|| super::cap_index::read_integer(value, column.type_oid))
 }
 
 /// The canonical text of a key for a trigger's arguments, checked by `accept`. Inside `catch`.
@@ -535,10 +611,6 @@ pub fn no_hash_function(part: &KeyPart) -> Report {
         errors::UNDEFINED_FUNCTION,
         format_args!("type {} of the key has no hash function", part.type_name()),
     )
-    .detail(format_args!(
-        "A key lock is identified by the hash of the key."
-    ))
-    .hint(format_args!(
-        "Cast the expression to a hashable type, for example (\"column\"::text)."
-    ))
+    .detail(format_args!("A key lock is identified by the hash of the key."))
+    .hint(format_args!("Cast the expression to a hashable type, for example (\"column\"::text)."))
 }

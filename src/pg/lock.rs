@@ -128,9 +128,7 @@ impl Tag {
 #[cold]
 fn out_of_locks(hint: &str) -> Report {
     Report::error(errors::OUT_OF_LOCKS, format_args!("out of shared memory"))
-        .detail(format_args!(
-            "The server's lock table has no room for another lock."
-        ))
+        .detail(format_args!("The server's lock table has no room for another lock."))
         .hint(format_args!("{hint}"))
 }
 

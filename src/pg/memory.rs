@@ -14,11 +14,7 @@ impl<T: Copy> Buffer<T> {
     pub fn new(capacity: usize) -> Buffer<T> {
         // SAFETY: palloc returns maximally aligned memory of the size asked (at least one byte).
         let data = unsafe { raw::palloc((capacity * size_of::<T>()).max(1)) } as *mut T;
-        Buffer {
-            data,
-            length: 0,
-            capacity,
-        }
+        Buffer { data, length: 0, capacity }
     }
 
     /// Appends a value; beyond the capacity it is dropped, which no caller does.

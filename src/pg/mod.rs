@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod call;
+pub mod cap_index;
 pub mod clock;
 pub mod entry;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod open;
 pub mod privilege;
 pub mod raw;
 pub mod relation;
+pub mod snapshot;
 pub mod spi;
 pub mod text;
 pub mod trigger;

@@ -25,10 +25,8 @@ extern "C-unwind" {
 /// 42501 unless the caller may insert, update or delete in the table (or in columns of it).
 pub fn require_write(open: &OpenTable) -> Result<(), Report> {
     let table = open.table();
-    let (oid, wanted) = (
-        table.oid(),
-        (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE | pg_sys::ACL_DELETE) as AclMode,
-    );
+    let (oid, wanted) =
+        (table.oid(), (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE | pg_sys::ACL_DELETE) as AclMode);
     let columns = (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) as AclMode;
     let any = pg_sys::AclMaskHow::ACLMASK_ANY;
     let allowed = super::error::catch(|| {
@@ -46,9 +44,7 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
         errors::INSUFFICIENT_PRIVILEGE,
         format_args!("permission denied for table {}", table.name()),
     )
-    .detail(format_args!(
-        "Locking its keys needs INSERT, UPDATE or DELETE on the table."
-    ))
+    .detail(format_args!("Locking its keys needs INSERT, UPDATE or DELETE on the table."))
     .hint(format_args!("Ask the owner for one of these privileges."))
     .table(oid))
 }

@@ -80,7 +80,14 @@ extern "C-unwind" {
         length: c_int,
     ) -> bool;
 
+    // expressions and lists
+    pub fn pull_varattnos(node: *mut Node, varno: u32, set: *mut *mut Bitmapset);
+    pub fn bms_membership(set: *const Bitmapset) -> BMS_Membership::Type;
+    pub fn lappend(list: *mut List, item: *mut c_void) -> *mut List;
+    pub fn make_ands_explicit(conditions: *mut List) -> *mut Expr;
+
     // catalog
+    pub fn get_attname(relid: Oid, attnum: i16, missing_ok: bool) -> *mut c_char;
     pub fn get_rel_name(relid: Oid) -> *mut c_char;
     pub fn get_namespace_name(nspid: Oid) -> *mut c_char;
     pub fn get_rel_namespace(relid: Oid) -> Oid;

@@ -1,7 +1,7 @@
 //! A table as a guard sees it: names, columns, primary key.
 
 use super::raw;
-use super::text::{cstr, PgText};
+use super::text::{cstr, quote_ident, PgText};
 use super::tuple::Row;
 use core::ffi::CStr;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -45,6 +45,13 @@ impl Table {
     pub fn name(&self) -> &str {
         // SAFETY: the relation is open; its name is NUL-terminated.
         unsafe { cstr((*(*self.0).rd_rel).relname.data.as_ptr()) }
+    }
+
+    /// `schema.table`, each quoted where it has to be.
+    pub fn qualified_name(self) -> PgText {
+        // SAFETY: the namespace of an open relation exists.
+        let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
+        PgText::from_fmt(format_args!("{}.{}", quote_ident(schema), quote_ident(self.name())))
     }
 
     /// The number of columns, dropped ones included.

@@ -27,6 +27,9 @@ extern "C-unwind" {
         column: c_int,
     ) -> *mut c_char;
     fn SPI_result_code_string(code: c_int) -> *const c_char;
+    fn BeginInternalSubTransaction(name: *const c_char);
+    fn ReleaseCurrentSubTransaction();
+    fn RollbackAndReleaseCurrentSubTransaction();
     fn SPI_freetuptable(table: *mut pg_sys::SPITupleTable);
 }
 
@@ -76,10 +79,36 @@ pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
     let (sql, count) = (sql.as_ptr(), params.len() as c_int);
     let (types, values, nulls) = (types.as_ptr(), values.as_ptr(), nulls.as_ptr());
     // SAFETY: the three arrays have `count` entries; Postgres copies what it keeps.
-    check(catch(|| unsafe {
-        SPI_execute_with_args(sql, count, types, values, nulls, false, 0)
-    })?)?;
+    check(catch(|| unsafe { SPI_execute_with_args(sql, count, types, values, nulls, false, 0) })?)?;
     read_rows()
+}
+
+/// Runs `body` in a subtransaction of its own. An error rolls it back and is returned in the inner
+/// result, for the caller to raise or to swallow; the outer one is for what cannot be rolled back.
+pub fn in_subtransaction<T>(
+    body: impl FnOnce() -> Result<T, Report>,
+) -> Result<Result<T, Report>, Report> {
+    // SAFETY: as PL/pgSQL's EXCEPTION blocks do: memory context and resource owner are put back
+    // after the subtransaction ends either way.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let owner = pg_sys::CurrentResourceOwner;
+        catch(|| {
+            BeginInternalSubTransaction(core::ptr::null());
+            pg_sys::CurrentMemoryContext = context;
+        })?;
+        let outcome = body();
+        catch(|| {
+            if outcome.is_ok() {
+                ReleaseCurrentSubTransaction();
+            } else {
+                RollbackAndReleaseCurrentSubTransaction();
+            }
+            pg_sys::CurrentMemoryContext = context;
+            pg_sys::CurrentResourceOwner = owner;
+        })?;
+        Ok(outcome)
+    }
 }
 
 fn datum(param: &Param) -> Result<(Oid, Option<Datum>), Report> {

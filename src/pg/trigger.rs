@@ -64,8 +64,25 @@ impl Definition {
     }
 }
 
+/// The prefix of guards' trigger names. It makes a guard fire after other triggers of the same
+/// timing: it judges the row as it will be stored.
+pub const PREFIX: &str = "zz_raceguard_";
+
 /// The first trigger on an open table that runs the function `raceguard.<function>`.
 pub fn find(table: Table, function: &str) -> Option<Definition> {
+    find_where(table, function, |_| true)
+}
+
+/// The trigger of that name, if it runs the function `raceguard.<function>`.
+pub fn find_named(table: Table, function: &str, name: &str) -> Option<Definition> {
+    find_where(table, function, |definition| definition.name() == name)
+}
+
+fn find_where(
+    table: Table,
+    function: &str,
+    wanted: impl Fn(&Definition) -> bool,
+) -> Option<Definition> {
     // SAFETY: the relation is open, so its trigger array stays in place.
     unsafe {
         let triggers = (*table.as_raw()).trigdesc;
@@ -75,10 +92,12 @@ pub fn find(table: Table, function: &str) -> Option<Definition> {
         for i in 0..(*triggers).numtriggers as usize {
             let trigger = (*triggers).triggers.add(i);
             let namespace = raw::get_func_namespace((*trigger).tgfoid);
+            let definition = Definition { trigger, table };
             if cstr(raw::get_func_name((*trigger).tgfoid)) == function
                 && cstr(raw::get_namespace_name(namespace)) == "raceguard"
+                && wanted(&definition)
             {
-                return Some(Definition { trigger, table });
+                return Some(definition);
             }
         }
         None
@@ -111,9 +130,7 @@ impl Firing {
             if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
                 return None;
             }
-            Some(Firing {
-                data: context as *mut pg_sys::TriggerData,
-            })
+            Some(Firing { data: context as *mut pg_sys::TriggerData })
         }
     }
 
@@ -146,10 +163,7 @@ impl Firing {
     /// The trigger that fires.
     #[inline]
     pub fn definition(&self) -> Definition {
-        Definition {
-            trigger: self.data().tg_trigger,
-            table: self.table(),
-        }
+        Definition { trigger: self.data().tg_trigger, table: self.table() }
     }
 
     pub fn trigger_name(&self) -> &str {

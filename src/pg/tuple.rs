@@ -62,10 +62,7 @@ impl Row {
         let tuple = unsafe {
             raw::heap_modify_tuple_by_cols(self.tuple, self.desc, 1, &column, &value, &null)
         };
-        Row {
-            tuple,
-            desc: self.desc,
-        }
+        Row { tuple, desc: self.desc }
     }
 }
 

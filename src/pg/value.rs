@@ -24,14 +24,8 @@ impl Kind {
             pg_sys::INT4OID => Some(Kind::Int4),
             pg_sys::INT8OID => Some(Kind::Int8),
             pg_sys::TIMESTAMPTZOID => {
-                let digits = if (0..=6).contains(&column.typmod) {
-                    column.typmod
-                } else {
-                    6
-                };
-                Some(Kind::Timestamp {
-                    unit: 10i64.pow(6 - digits as u32),
-                })
+                let digits = if (0..=6).contains(&column.typmod) { column.typmod } else { 6 };
+                Some(Kind::Timestamp { unit: 10i64.pow(6 - digits as u32) })
             }
             _ => None,
         }

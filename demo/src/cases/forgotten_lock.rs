@@ -34,10 +34,7 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     }
     let mut story = stage.story(["the application", "pgAdmin"])?;
     story.ask(Two, "BEGIN")?;
-    story.ask(
-        Two,
-        "INSERT INTO posts\n  VALUES (42, now(), true, 'by hand')",
-    )?;
+    story.ask(Two, "INSERT INTO posts\n  VALUES (42, now(), true, 'by hand')")?;
     story.ask(One, "BEGIN")?;
     story.step(One, "SELECT pg_advisory_xact_lock(5000, 42)")?;
     let waited = story.waits(One);
@@ -46,10 +43,7 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
         story.reply(One)?;
     }
     if story.ask(One, RECENT)?.number("count")? == 0 {
-        story.ask(
-            One,
-            "INSERT INTO posts\n  VALUES (42, now(), true, 'by the application')",
-        )?;
+        story.ask(One, "INSERT INTO posts\n  VALUES (42, now(), true, 'by the application')")?;
         story.ask(One, "COMMIT")?;
     } else {
         story.ask(One, "ROLLBACK")?;

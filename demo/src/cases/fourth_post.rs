@@ -52,14 +52,7 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     }
     story.ask(One, "COMMIT")?;
     let second = story.reply(Two)?;
-    story.ask(
-        Two,
-        if second.refusal().is_some() {
-            "ROLLBACK"
-        } else {
-            "COMMIT"
-        },
-    )?;
+    story.ask(Two, if second.refusal().is_some() { "ROLLBACK" } else { "COMMIT" })?;
     drop(story);
 
     let posts = stage.count(COUNT)?;

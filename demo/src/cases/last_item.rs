@@ -44,9 +44,8 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
         stage.guard()?;
     }
     let title = format!("{WRITERS} buyers at once, {PRODUCTS} products with one item each");
-    let tally = stage.crowd(&title, SHOWN, PRODUCTS, |client, buyer, round| {
-        buy(client, buyer, round + 1)
-    })?;
+    let tally = stage
+        .crowd(&title, SHOWN, PRODUCTS, |client, buyer, round| buy(client, buyer, round + 1))?;
 
     let items = stage.count("SELECT count(*) FROM \"Product\"")?;
     let sales = stage.count("SELECT count(*) FROM \"Sale\"")?;
@@ -61,13 +60,9 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     } else if let Some(refusal) = tally.unexpected("RG409") {
         Ending::Unclear(format!("a buyer was told {refusal}"))
     } else if conflicts == 0 {
-        Ending::Unclear(format!(
-            "{items} items sold {sales} times, but no two buyers met"
-        ))
+        Ending::Unclear(format!("{items} items sold {sales} times, but no two buyers met"))
     } else if sales == items && settled == items {
-        Ending::Held(format!(
-            "{items} items sold {sales} times, {conflicts} x RG409"
-        ))
+        Ending::Held(format!("{items} items sold {sales} times, {conflicts} x RG409"))
     } else {
         Ending::Unclear(format!(
             "{items} items sold {sales} times, {settled} at stock 0 and version 2"
@@ -79,10 +74,8 @@ fn buy(client: &mut Client, buyer: usize, product: usize) -> Result<Vec<Told>> {
     let mut told = Vec::new();
     for _ in 0..TRIES {
         ask(client, "BEGIN")?;
-        let read = ask(
-            client,
-            &format!("SELECT stock, version FROM \"Product\" WHERE id = {product}"),
-        )?;
+        let read =
+            ask(client, &format!("SELECT stock, version FROM \"Product\" WHERE id = {product}"))?;
         let (stock, version) = (read.number("stock")?, read.number("version")?);
         if stock < 1 {
             ask(client, "ROLLBACK")?;
@@ -98,22 +91,13 @@ fn buy(client: &mut Client, buyer: usize, product: usize) -> Result<Vec<Told>> {
             ),
         )?;
         if update.wrote(1) {
-            let sale = ask(
-                client,
-                &format!("INSERT INTO \"Sale\" VALUES ({product}, {buyer})"),
-            )?;
+            let sale = ask(client, &format!("INSERT INTO \"Sale\" VALUES ({product}, {buyer})"))?;
             ask(client, "COMMIT")?;
-            told.push(if sale.wrote(1) {
-                "bought".into()
-            } else {
-                sale.into()
-            });
+            told.push(if sale.wrote(1) { "bought".into() } else { sale.into() });
             return Ok(told);
         }
         ask(client, "ROLLBACK")?;
         told.push(update.into());
     }
-    Err(Failure::new(format!(
-        "buyer {buyer} lost {TRIES} times against one item"
-    )))
+    Err(Failure::new(format!("buyer {buyer} lost {TRIES} times against one item")))
 }

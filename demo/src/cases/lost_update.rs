@@ -46,15 +46,9 @@ fn last_write_wins(stage: &mut Stage) -> Result<Ending> {
     let second = story.reply(Two)?;
     drop(story);
 
-    let accepted = [first, second]
-        .iter()
-        .map(|reply| i64::from(reply.wrote(1)))
-        .sum();
+    let accepted = [first, second].iter().map(|reply| i64::from(reply.wrote(1))).sum();
     let stored = stage.text("SELECT shipping_address FROM orders")?;
-    let said = format!(
-        "{} accepted, only '{stored}' is stored",
-        counted(accepted, "edit")
-    );
+    let said = format!("{} accepted, only '{stored}' is stored", counted(accepted, "edit"));
     Ok(if accepted == 2 && stored == "Address B" {
         Ending::Race(said)
     } else {
@@ -78,25 +72,21 @@ fn second_write_is_told(stage: &mut Stage) -> Result<Ending> {
     story.step(Two, &write("Address B", seen_by_two + 1))?;
     story.ask(One, "COMMIT")?;
     let second = story.reply(Two)?;
-    let unversioned = story.ask(
-        Two,
-        "UPDATE orders\n  SET shipping_address = 'Address B'\n  WHERE id = 1",
-    )?;
+    let unversioned =
+        story.ask(Two, "UPDATE orders\n  SET shipping_address = 'Address B'\n  WHERE id = 1")?;
     story.ask(Two, read)?;
     drop(story);
 
     let stored = stage.text("SELECT shipping_address FROM orders")?;
     let version = stage.count("SELECT version FROM orders")?;
     let told = second.told("RG409") && unversioned.told("RG428");
-    Ok(
-        if told && first.wrote(1) && stored == "Address A" && version == seen_by_one + 1 {
-            Ending::Held(format!(
+    Ok(if told && first.wrote(1) && stored == "Address A" && version == seen_by_one + 1 {
+        Ending::Held(format!(
             "stale edit told RG409, edit without a version RG428; '{stored}' stands, version {version}"
         ))
-        } else {
-            Ending::Unclear(format!(
-                "answers {first} / {second} / {unversioned}; stored '{stored}', version {version}"
-            ))
-        },
-    )
+    } else {
+        Ending::Unclear(format!(
+            "answers {first} / {second} / {unversioned}; stored '{stored}', version {version}"
+        ))
+    })
 }

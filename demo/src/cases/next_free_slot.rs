@@ -85,9 +85,7 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     Ok(match half {
         Half::Without if duplicates > 0 => {
             let inserts = USERS * WRITERS;
-            Ending::Race(format!(
-                "{duplicates} of {inserts} inserts failed with a duplicate key"
-            ))
+            Ending::Race(format!("{duplicates} of {inserts} inserts failed with a duplicate key"))
         }
         Half::With if over > 0 => {
             Ending::Race(format!("{over} of {USERS} users got more than {CAP} posts"))

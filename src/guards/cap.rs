@@ -1,0 +1,469 @@
+//! Caps: at most so many rows per key, each in a numbered slot.
+//!
+//! The unique index (key..., slot) and the CHECK on the slot are the rule and hold at every
+//! isolation level; this guard only chooses the slot, so that writers meet neither. A slot is
+//! reserved by try-locking it and looking again; one that someone else has reserved is skipped.
+//! Only when every remaining slot is uncommitted elsewhere does a writer wait.
+//!
+//! A full cap writes slot 0 in the BEFORE trigger, and [`fire_full`] raises RG403 once the row has
+//! really gone in: an upsert that inserts nothing must not fail.
+
+use super::locking;
+use crate::errors::{self, Code};
+use crate::pg::cache;
+use crate::pg::cap_index::{self, read_integer, CapIndex, Direction, Scan};
+use crate::pg::error::Report;
+use crate::pg::key::{slot_integer, Key, KeyValues};
+use crate::pg::lock::{Family, Tag};
+use crate::pg::memory;
+use crate::pg::relation::{Column, Table};
+use crate::pg::text::PgText;
+use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
+use crate::pg::tuple::Row;
+use pgrx::pg_sys::{self, Datum};
+
+guard_entry!(raceguard_cap_guard, "cap_guard", crate::guards::cap::fire);
+guard_entry!(raceguard_cap_full_guard, "cap_full_guard", crate::guards::cap::fire_full);
+
+/// The trigger functions' names in SQL.
+pub const FUNCTION: &str = "cap_guard";
+pub const FULL_FUNCTION: &str = "cap_full_guard";
+
+/// Where the next slot is looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fill {
+    /// The lowest free slot: gaps first.
+    Lowest,
+    /// Past the highest slot while there is room, gaps only at the end.
+    Append,
+}
+
+/// The options as they stand in the trigger's arguments.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Options<'a> {
+    pub column: &'a str,
+    pub slots: i64,
+    pub fill: Fill,
+}
+
+/// Reads the options; the error is the argument that is none.
+pub fn parse<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<Options<'a>, &'a str> {
+    let column = arguments.next().unwrap_or_default();
+    let mut options = Options { column, slots: 0, fill: Fill::Lowest };
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some(("slots", number)) => match number.parse() {
+                Ok(slots @ 1..=2_147_483_647) => options.slots = slots,
+                _ => return Err(argument),
+            },
+            Some(("fill", "lowest")) => options.fill = Fill::Lowest,
+            Some(("fill", "append")) => options.fill = Fill::Append,
+            _ => return Err(argument),
+        }
+    }
+    if column.is_empty() || options.slots == 0 {
+        return Err(column);
+    }
+    Ok(options)
+}
+
+/// The rule of one cap on one (leaf) table.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    pub options: Options<'static>,
+    pub column: Column,
+    pub index: CapIndex,
+    partition: Option<Key>,
+}
+
+/// Builds the rule of a cap's trigger.
+pub fn build(trigger: Definition) -> Result<Rule, Report> {
+    let table = trigger.table();
+    let arguments = memory::keep_arguments(trigger);
+    let options = parse(arguments.iter().copied()).map_err(|bad| {
+        errors::wrong_argument(
+            trigger.name(),
+            table,
+            format_args!(
+                "\"{bad}\" is not a slot column or an option of a cap; slots=NUMBER is required."
+            ),
+        )
+    })?;
+    let column = table.column_named(options.column).ok_or_else(|| {
+        errors::guard_column_missing(
+            trigger.name(),
+            table,
+            options.column,
+            "Call raceguard.drop_guard and raceguard.add_cap with the column's present name.",
+        )
+    })?;
+    if !matches!(column.type_oid, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID) {
+        return Err(errors::wrong_argument(
+            trigger.name(),
+            table,
+            format_args!("Slot column \"{}\" is not smallint, integer or bigint.", options.column),
+        ));
+    }
+    let index = cap_index::find(table, column)?.ok_or_else(|| no_index(trigger, options))?;
+    Ok(Rule { options, column, index, partition: cap_index::partition_constraint(table) })
+}
+
+fn no_index(trigger: Definition, options: Options) -> Report {
+    let table = trigger.table();
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!(
+            "guard \"{}\" on table \"{}\" has lost its index",
+            trigger.name(),
+            table.name()
+        ),
+    )
+    .detail(format_args!(
+        "There is no valid unique index that ends with column \"{}\" and has it in its predicate.",
+        options.column
+    ))
+    .hint(format_args!("Call raceguard.drop_guard and raceguard.add_cap again."))
+    .table(table.oid())
+    .constraint(trigger.name())
+}
+
+/// What becomes of the slot of a written row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Slot {
+    /// The row keeps what it has.
+    Keep(i64),
+    /// The writer gave it; the index judges.
+    Given(i64),
+    /// The guard chooses, this one if it is free.
+    Prefer(i64),
+    /// The guard chooses.
+    Choose,
+    /// The row moves to another partition, whose guard chooses; the slot it had.
+    Moves(Option<i64>),
+}
+
+/// A slot that asks the destination partition for the same one: far below any number a client
+/// would write, and refused by the CHECK if it ever came to be stored.
+fn encode_preference(slot: i64, type_oid: pg_sys::Oid) -> i64 {
+    least(type_oid) + slot
+}
+
+fn decode_preference(value: i64, type_oid: pg_sys::Oid, slots: i64) -> Option<i64> {
+    let slot = value.checked_sub(least(type_oid))?;
+    (1..=slots).contains(&slot).then_some(slot)
+}
+
+fn least(type_oid: pg_sys::Oid) -> i64 {
+    match type_oid {
+        pg_sys::INT2OID => i16::MIN as i64,
+        pg_sys::INT4OID => i32::MIN as i64,
+        _ => i64::MIN,
+    }
+}
+
+/// What the slot of an INSERTed row inside the cap comes to. `given` is what the row carries.
+pub fn on_insert(null_key: bool, given: Option<i64>, preferred: Option<i64>) -> Slot {
+    match given {
+        _ if null_key => Slot::Keep(1),
+        None | Some(0) => Slot::Choose,
+        Some(_) if preferred.is_some() => Slot::Prefer(preferred.unwrap_or_default()),
+        Some(slot) => Slot::Given(slot),
+    }
+}
+
+/// What the slot of an UPDATEd row inside the cap comes to. A slot counts as given only if it is not NULL and differs from
+/// OLD's, so that an ORM that writes back a slot it read does no harm.
+pub fn on_update(
+    null_key: bool,
+    stays: bool,
+    moves: bool,
+    old: Option<i64>,
+    new: Option<i64>,
+) -> Slot {
+    let given = new.filter(|_| new != old);
+    match given {
+        _ if moves => Slot::Moves(given.or(old)),
+        _ if null_key => Slot::Keep(1),
+        Some(slot) => Slot::Given(slot),
+        None if stays => match old {
+            Some(slot) => Slot::Keep(slot),
+            None => Slot::Choose,
+        },
+        None => Slot::Choose,
+    }
+}
+
+/// The trigger function `raceguard.cap_guard`, BEFORE INSERT OR UPDATE row trigger.
+pub fn fire(firing: Firing) -> Result<Row, Report> {
+    if !firing.is_row(Timing::Before) || firing.event() == Event::Delete {
+        let timing = "BEFORE INSERT OR UPDATE FOR EACH ROW";
+        return Err(errors::wrong_timing(FUNCTION, firing.table(), timing));
+    }
+    let rule = cache::rule(firing.definition(), build)?;
+    let new = firing.new_row();
+    let read = |row: Row| row.get(rule.column.attno).map(|d| read_integer(d, rule.column.type_oid));
+    let given = read(new);
+    // As in an index, the key of a row outside the predicate is never evaluated.
+    if !rule.index.covers(firing.new_slot()) {
+        return Ok(if given.is_none() { new } else { new.with(rule.column.attno, None) });
+    }
+    let key = rule.index.key.values(firing.new_slot());
+    let decision = if firing.event() == Event::Insert {
+        let preferred =
+            given.and_then(|g| decode_preference(g, rule.column.type_oid, rule.options.slots));
+        on_insert(key.has_null(), given, preferred)
+    } else {
+        let moves = rule.partition.is_some_and(|p| !p.is_not_false(firing.new_slot()));
+        on_update(key.has_null(), stays(rule, firing, &key), moves, read(firing.old()), given)
+    };
+    let chosen = settle(firing, rule, &key, decision)?;
+    if chosen == given {
+        return Ok(new);
+    }
+    Ok(new.with(rule.column.attno, chosen.map(Datum::from)))
+}
+
+/// Whether OLD stood under the same key, inside the cap.
+fn stays(rule: &Rule, firing: Firing, key: &KeyValues) -> bool {
+    if !rule.index.covers(firing.old_slot()) {
+        return false;
+    }
+    let old = rule.index.key.more_values(firing.old_slot());
+    !old.has_null() && !key.has_null() && rule.index.same_key(&old, key)
+}
+
+/// Carries the decision out: the value the slot column gets.
+fn settle(
+    firing: Firing,
+    rule: &Rule,
+    key: &KeyValues,
+    decision: Slot,
+) -> Result<Option<i64>, Report> {
+    let preferred = match decision {
+        Slot::Keep(slot) => return Ok(Some(slot)),
+        Slot::Moves(slot) => {
+            return Ok(slot.map(|s| encode_preference(s, rule.column.type_oid)));
+        }
+        Slot::Given(slot) => {
+            claim(firing.table(), rule, key, slot)?;
+            return Ok(Some(slot));
+        }
+        Slot::Prefer(slot) => Some(slot),
+        Slot::Choose => None,
+    };
+    match choose(firing.table(), rule, key, preferred)? {
+        Some(slot) => Ok(Some(slot)),
+        None if firing.event() == Event::Insert => Ok(Some(0)),
+        None => Err(full(firing.table(), firing.trigger_name(), rule, key)),
+    }
+}
+
+/// The trigger function `raceguard.cap_full_guard`, AFTER INSERT row trigger WHEN (NEW.slot = 0).
+pub fn fire_full(firing: Firing) -> Result<Row, Report> {
+    if !firing.is_row(Timing::After) || firing.event() == Event::Delete {
+        let timing = "AFTER INSERT FOR EACH ROW";
+        return Err(errors::wrong_timing(FULL_FUNCTION, firing.table(), timing));
+    }
+    let rule = cache::rule(firing.definition(), build)?;
+    if slot_integer(firing.new_slot(), rule.column) != Some(0) {
+        return Ok(firing.pass());
+    }
+    let key = rule.index.key.values(firing.new_slot());
+    Err(full(firing.table(), firing.trigger_name(), rule, &key))
+}
+
+/// The lock of one slot of a key.
+fn slot_tag(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Tag {
+    let hash = rule.index.key.hash(key.as_slice());
+    Tag::slot(table.oid(), mix(hash, rule.column.attno, slot))
+}
+
+/// Spreads key, slot column and slot over 32 bits (the finalizer of splitmix64).
+fn mix(key: u32, attno: i16, slot: i64) -> u32 {
+    let mut x = ((key as u64) << 32) ^ ((attno as u64) << 24) ^ slot as u64;
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (x ^ (x >> 31)) as u32
+}
+
+/// Waits for the lock of a slot that the writer named, so that it meets no reservation.
+fn claim(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Result<(), Report> {
+    if locking::prepare(table.oid(), Family::Slots)? {
+        let tag = slot_tag(table, rule, key, slot);
+        if !tag.is_held(false) {
+            tag.acquire(false, locking::TOO_MANY)?;
+            locking::taken();
+        }
+    }
+    Ok(())
+}
+
+/// Chooses a slot and reserves it until the transaction ends; `None` when the cap is full.
+pub fn choose(
+    table: Table,
+    rule: &Rule,
+    key: &KeyValues,
+    preferred: Option<i64>,
+) -> Result<Option<i64>, Report> {
+    let single = locking::prepare(table.oid(), Family::Slots)?;
+    let mut scan = rule.index.open(table, key);
+    let mut search = Search { table, rule, key, single, reserved: None };
+    if let Some(slot) = preferred {
+        if search.reserve(&mut scan, slot)? {
+            scan.close();
+            return Ok(Some(slot));
+        }
+    }
+    loop {
+        search.reserved = None;
+        if let Some(slot) = search.pass(&mut scan)? {
+            scan.close();
+            return Ok(Some(slot));
+        }
+        if let Some(slot) = search.reserved {
+            // Every slot is taken or reserved: wait for one, and decide again.
+            let tag = slot_tag(table, rule, key, slot);
+            tag.acquire(false, locking::TOO_MANY)?;
+            if !scan.is_taken(slot) {
+                locking::taken();
+                scan.close();
+                return Ok(Some(slot));
+            }
+            tag.release();
+        } else if !scan.wait_for_leaver() {
+            scan.close();
+            return Ok(None);
+        }
+    }
+}
+
+/// The slot a new row of the key would get as of now, without reserving it.
+pub fn peek(table: Table, rule: &Rule, key: &KeyValues) -> Option<i64> {
+    let scan = rule.index.open(table, key);
+    let slots = rule.options.slots;
+    if rule.options.fill == Fill::Append {
+        let mut pass = scan.pass(Direction::Highest);
+        let highest = pass.next_taken().unwrap_or(0);
+        pass.done();
+        if highest < slots {
+            scan.close();
+            return Some(highest + 1);
+        }
+    }
+    let mut pass = scan.pass(Direction::Lowest);
+    let mut next = 1;
+    while pass.next_taken() == Some(next) {
+        next += 1;
+    }
+    pass.done();
+    scan.close();
+    (next <= slots).then_some(next)
+}
+
+/// One search for a free slot.
+struct Search<'a> {
+    table: Table,
+    rule: &'a Rule,
+    key: &'a KeyValues,
+    /// Whether slots are locked one by one, or the whole table is ours.
+    single: bool,
+    /// The lowest slot that is free but reserved by another transaction.
+    reserved: Option<i64>,
+}
+
+impl Search<'_> {
+    /// Looks once through the slots in the order that `fill` says.
+    fn pass(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+        if self.rule.options.fill == Fill::Append {
+            if let Some(slot) = self.past_highest(scan)? {
+                return Ok(Some(slot));
+            }
+        }
+        self.lowest(scan)
+    }
+
+    /// A slot above all taken ones.
+    fn past_highest(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+        let mut pass = scan.pass(Direction::Highest);
+        let highest = pass.next_taken().unwrap_or(0);
+        pass.done();
+        for slot in highest + 1..=self.rule.options.slots {
+            if self.reserve(scan, slot)? {
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lowest free slot.
+    fn lowest(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+        let slots = self.rule.options.slots;
+        let mut pass = scan.pass(Direction::Lowest);
+        let mut next = 1;
+        while next <= slots {
+            let taken = pass.next_taken();
+            let end = taken.map_or(slots, |t| (t - 1).min(slots));
+            while next <= end {
+                if self.reserve(scan, next)? {
+                    pass.done();
+                    return Ok(Some(next));
+                }
+                next += 1;
+            }
+            match taken {
+                Some(t) => next = next.max(t + 1),
+                None => break,
+            }
+        }
+        pass.done();
+        Ok(None)
+    }
+
+    /// Reserves a slot that looked free, if it still is and nobody else has it.
+    fn reserve(&mut self, scan: &mut Scan, slot: i64) -> Result<bool, Report> {
+        if !self.single {
+            return Ok(!scan.is_taken(slot));
+        }
+        let tag = slot_tag(self.table, self.rule, self.key, slot);
+        let held = tag.is_held(false);
+        if !held && !tag.try_acquire() {
+            self.reserved = self.reserved.or(Some(slot));
+            return Ok(false);
+        }
+        if scan.is_taken(slot) {
+            if !held {
+                tag.release();
+            }
+            return Ok(false);
+        }
+        if !held {
+            locking::taken();
+        }
+        Ok(true)
+    }
+}
+
+#[cold]
+fn full(table: Table, trigger: &str, rule: &Rule, key: &KeyValues) -> Report {
+    let slots = rule.options.slots;
+    let detail = match rule.index.describe(key) {
+        Some(key) => PgText::from_fmt(format_args!("Key {key}: all {slots} slots are taken.")),
+        None => PgText::from_fmt(format_args!("All {slots} slots of the key are taken.")),
+    };
+    errors::own(
+        Code::Rg403,
+        table.oid(),
+        format_args!("cap of {slots} rows in \"{}\" is full", table.name()),
+        Some(format_args!("{detail}")),
+        format_args!(
+            "Delete a row of this key or move it away first, or raise the cap with raceguard.set_cap."
+        ),
+        None,
+    )
+    .column(rule.options.column)
+    .constraint(trigger)
+}
+
+#[cfg(test)]
+#[path = "cap_tests.rs"]
+mod tests;

@@ -1,0 +1,517 @@
+//! The unique index behind a cap: found by its structure, its key and predicate evaluated, its
+//! slots read in order.
+//!
+//! The index is never looked up by name: a shard or partition has an index of another name, and
+//! REINDEX CONCURRENTLY leaves a second one beside it for a while.
+
+use super::error::Report;
+use super::key::{slot_value, Key, KeyValues, MAX_PARTS};
+use super::raw;
+use super::relation::{Column, Table};
+use super::snapshot::{dirty, Deciding};
+use super::text::{cstr, display, quote_ident, PgText};
+use crate::errors;
+use core::ffi::{c_char, c_int};
+use core::fmt::Write;
+use pgrx::pg_sys::{self, Datum, Oid, TransactionId};
+
+extern "C-unwind" {
+    fn RelationGetIndexPredicate(index: pg_sys::Relation) -> *mut pg_sys::List;
+    fn RelationGetIndexExpressions(index: pg_sys::Relation) -> *mut pg_sys::List;
+    fn RelationGetPartitionQual(relation: pg_sys::Relation) -> *mut pg_sys::List;
+    fn get_opfamily_member(family: Oid, left: Oid, right: Oid, strategy: i16) -> Oid;
+    fn get_opcode(operator: Oid) -> Oid;
+    fn ScanKeyEntryInitialize(
+        entry: *mut pg_sys::ScanKeyData,
+        flags: c_int,
+        attno: i16,
+        strategy: u16,
+        subtype: Oid,
+        collation: Oid,
+        procedure: Oid,
+        argument: Datum,
+    );
+    fn index_beginscan(
+        heap: pg_sys::Relation,
+        index: pg_sys::Relation,
+        snapshot: pg_sys::Snapshot,
+        #[cfg(feature = "pg18")] instrument: *mut pg_sys::IndexScanInstrumentation,
+        keys: c_int,
+        orderbys: c_int,
+    ) -> pg_sys::IndexScanDesc;
+    fn index_rescan(
+        scan: pg_sys::IndexScanDesc,
+        keys: *const pg_sys::ScanKeyData,
+        key_count: c_int,
+        orderbys: *const pg_sys::ScanKeyData,
+        orderby_count: c_int,
+    );
+    fn index_getnext_slot(
+        scan: pg_sys::IndexScanDesc,
+        direction: pg_sys::ScanDirection::Type,
+        slot: *mut pg_sys::TupleTableSlot,
+    ) -> bool;
+    fn index_endscan(scan: pg_sys::IndexScanDesc);
+    fn equal(a: *const core::ffi::c_void, b: *const core::ffi::c_void) -> bool;
+    fn XactLockTableWait(
+        xid: TransactionId,
+        relation: pg_sys::Relation,
+        ctid: pg_sys::ItemPointer,
+        operation: pg_sys::XLTW_Oper::Type,
+    );
+    fn pg_get_indexdef_columns(index: Oid, pretty: bool) -> *mut c_char;
+    fn FunctionCall2Coll(
+        function: *mut pg_sys::FmgrInfo,
+        collation: Oid,
+        a: Datum,
+        b: Datum,
+    ) -> Datum;
+}
+
+/// The index of one cap on one (leaf) table. It lives in the memory context it was found in.
+#[derive(Clone, Copy)]
+pub struct CapIndex {
+    pub oid: Oid,
+    pub key: Key,
+    /// The predicate without its conditions on the slot; `None` if nothing else is left.
+    predicate: Option<Key>,
+    /// Equality conditions on the key's parts, and on the slot as the last.
+    conditions: &'static [pg_sys::ScanKeyData],
+    slot: Column,
+}
+
+/// Which end of the slots a scan starts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Lowest,
+    Highest,
+}
+
+/// Finds the index of a cap. Plain frames; `None` if there is none.
+pub fn find(table: Table, slot: Column) -> Result<Option<CapIndex>, Report> {
+    let mut found: Option<pg_sys::Relation> = None;
+    // SAFETY: each index of the list is opened under the lock the writer already holds (or takes
+    // here), read, and closed again unless it is the one.
+    unsafe {
+        let list = raw::RelationGetIndexList(table.as_raw());
+        let count = if list.is_null() { 0 } else { (*list).length as usize };
+        for i in 0..count {
+            let oid = (*(*list).elements.add(i)).oid_value;
+            let index = raw::index_open(oid, pg_sys::AccessShareLock as c_int);
+            if !has_shape(index, slot.attno) {
+                raw::index_close(index, pg_sys::AccessShareLock as c_int);
+                continue;
+            }
+            match found {
+                None => found = Some(index),
+                Some(first) if same_key(first, index) => {
+                    raw::index_close(index, pg_sys::AccessShareLock as c_int)
+                }
+                Some(first) => return Err(ambiguous(table, first, index)),
+            }
+        }
+        let Some(index) = found else { return Ok(None) };
+        let compiled = compile(table, index, slot);
+        raw::index_close(index, pg_sys::AccessShareLock as c_int);
+        Ok(Some(compiled))
+    }
+}
+
+/// Unique, valid, ready, immediate, a btree, the slot as last key column and in the predicate.
+unsafe fn has_shape(index: pg_sys::Relation, slot: i16) -> bool {
+    // SAFETY: the index is open.
+    unsafe {
+        let form = &*(*index).rd_index;
+        let count = form.indnkeyatts as usize;
+        form.indisunique
+            && form.indisvalid
+            && form.indisready
+            && form.indimmediate
+            && !form.indnullsnotdistinct
+            && (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+            && count >= 2
+            && *form.indkey.values.as_ptr().add(count - 1) == slot
+            && predicate_conditions(index).any(|(_, uses)| uses.contains(slot))
+    }
+}
+
+/// The columns that a condition uses.
+#[derive(Clone, Copy)]
+struct Uses(*mut pg_sys::Bitmapset);
+
+impl Uses {
+    fn contains(self, attno: i16) -> bool {
+        let member = attno as c_int - pg_sys::FirstLowInvalidHeapAttributeNumber;
+        // SAFETY: a valid or empty set.
+        unsafe { raw::bms_is_member(member, self.0) }
+    }
+
+    fn is_only(self, attno: i16) -> bool {
+        let member = attno as c_int - pg_sys::FirstLowInvalidHeapAttributeNumber;
+        // SAFETY: a valid or empty set.
+        unsafe { raw::bms_membership(self.0) == 1 && raw::bms_is_member(member, self.0) }
+    }
+}
+
+unsafe fn predicate_conditions(
+    index: pg_sys::Relation,
+) -> impl Iterator<Item = (*mut pg_sys::Node, Uses)> {
+    // SAFETY: the index is open; the list is a copy in the current memory context.
+    let list = unsafe { RelationGetIndexPredicate(index) };
+    // SAFETY: NIL is NULL.
+    let count = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
+    (0..count).map(move |i| {
+        // SAFETY: `i` lies within the list of expressions.
+        unsafe {
+            let node = (*(*list).elements.add(i)).ptr_value as *mut pg_sys::Node;
+            let mut used: *mut pg_sys::Bitmapset = core::ptr::null_mut();
+            raw::pull_varattnos(node, 1, &mut used);
+            (node, Uses(used))
+        }
+    })
+}
+
+/// Whether two indexes of the right shape cap the same key: REINDEX CONCURRENTLY's twin does.
+unsafe fn same_key(a: pg_sys::Relation, b: pg_sys::Relation) -> bool {
+    // SAFETY: both are open.
+    unsafe {
+        let (x, y) = (&*(*a).rd_index, &*(*b).rd_index);
+        x.indnkeyatts == y.indnkeyatts
+            && (0..x.indnkeyatts as usize).all(|i| {
+                *x.indkey.values.as_ptr().add(i) == *y.indkey.values.as_ptr().add(i)
+                    && *(*a).rd_opfamily.add(i) == *(*b).rd_opfamily.add(i)
+                    && *(*a).rd_indcollation.add(i) == *(*b).rd_indcollation.add(i)
+            })
+            && equal(
+                RelationGetIndexExpressions(a) as *const _,
+                RelationGetIndexExpressions(b) as *const _,
+            )
+            && equal(
+                RelationGetIndexPredicate(a) as *const _,
+                RelationGetIndexPredicate(b) as *const _,
+            )
+    }
+}
+
+fn ambiguous(table: Table, a: pg_sys::Relation, b: pg_sys::Relation) -> Report {
+    // SAFETY: both indexes are open.
+    let (a, b) = unsafe {
+        (cstr((*(*a).rd_rel).relname.data.as_ptr()), cstr((*(*b).rd_rel).relname.data.as_ptr()))
+    };
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!("table \"{}\" has two different indexes that could be its cap", table.name()),
+    )
+    .detail(format_args!("Both \"{a}\" and \"{b}\" end with the slot column."))
+    .hint(format_args!("Drop the one that is not the cap's, or give it a slot column of its own."))
+    .table(table.oid())
+}
+
+unsafe fn compile(table: Table, index: pg_sys::Relation, slot: Column) -> CapIndex {
+    // SAFETY: the index is open and has the shape of a cap's: at least one key part, then the
+    // slot; its operator families have an equality operator for their own input type.
+    unsafe {
+        let count = (*(*index).rd_index).indnkeyatts as usize;
+        let key = Key::of_index(table, index, RelationGetIndexExpressions(index), count - 1);
+        let conditions =
+            raw::palloc(count * size_of::<pg_sys::ScanKeyData>()) as *mut pg_sys::ScanKeyData;
+        for i in 0..count {
+            let (family, input) = (*(*index).rd_opfamily.add(i), *(*index).rd_opcintype.add(i));
+            let operator =
+                get_opfamily_member(family, input, input, pg_sys::BTEqualStrategyNumber as i16);
+            ScanKeyEntryInitialize(
+                conditions.add(i),
+                0,
+                i as i16 + 1,
+                pg_sys::BTEqualStrategyNumber as u16,
+                input,
+                *(*index).rd_indcollation.add(i),
+                get_opcode(operator),
+                Datum::null(),
+            );
+        }
+        let mut rest: *mut pg_sys::List = core::ptr::null_mut();
+        for (node, uses) in predicate_conditions(index) {
+            // With the slot taken as 1, conditions on nothing but the slot hold.
+            if !uses.is_only(slot.attno) {
+                rest = raw::lappend(rest, node as *mut _);
+            }
+        }
+        CapIndex {
+            oid: (*index).rd_id,
+            key,
+            predicate: (!rest.is_null()).then(|| Key::of_conditions(rest)),
+            conditions: core::slice::from_raw_parts(conditions, count),
+            slot,
+        }
+    }
+}
+
+/// The partition constraint of a partition, to tell an UPDATE that moves the row away.
+pub fn partition_constraint(table: Table) -> Option<Key> {
+    // SAFETY: the relation is open; the list is a copy in the current memory context.
+    unsafe {
+        if !(*(*table.as_raw()).rd_rel).relispartition {
+            return None;
+        }
+        let list = RelationGetPartitionQual(table.as_raw());
+        (!list.is_null()).then(|| Key::of_conditions(list))
+    }
+}
+
+impl CapIndex {
+    /// Whether the row in a slot is subject to the cap.
+    #[inline]
+    pub fn covers(&self, row: *mut pg_sys::TupleTableSlot) -> bool {
+        match &self.predicate {
+            None => true,
+            Some(predicate) => predicate.is_true(row),
+        }
+    }
+
+    /// Whether two keys without NULLs are the same to the index.
+    pub fn same_key(&self, a: &KeyValues, b: &KeyValues) -> bool {
+        self.conditions.iter().zip(a.as_slice().iter().zip(b.as_slice())).all(
+            |(condition, (a, b))| {
+                // SAFETY: the operator's function compares two values of the part's type.
+                unsafe {
+                    let function = &raw const condition.sk_func as *mut pg_sys::FmgrInfo;
+                    FunctionCall2Coll(function, condition.sk_collation, *a, *b).value() != 0
+                }
+            },
+        )
+    }
+
+    /// Starts reading the slots of a key.
+    #[inline]
+    pub fn open(&self, table: Table, key: &KeyValues) -> Scan {
+        let mut conditions = [pg_sys::ScanKeyData::default(); MAX_PARTS];
+        let count = self.conditions.len() - 1;
+        for (i, (template, value)) in
+            self.conditions.iter().zip(key.as_slice()).enumerate().take(count)
+        {
+            conditions[i] = *template;
+            conditions[i].sk_argument = *value;
+        }
+        if let Some(template) = self.conditions.last() {
+            conditions[count] = *template;
+        }
+        // SAFETY: the writer holds a lock on every index of the table (a reader took one in
+        // `open_for_reading`); the slot belongs to the current memory context.
+        unsafe {
+            let index = raw::index_open(self.oid, pg_sys::AccessShareLock as c_int);
+            let row = raw::table_slot_create(table.as_raw(), core::ptr::null_mut());
+            Scan { table, index, row, conditions, count, slot: self.slot }
+        }
+    }
+
+    /// The key as an error names it, `("userId")=(42)`; `None` where the caller may not see it.
+    pub fn describe(&self, key: &KeyValues) -> Option<PgText> {
+        let mut values = [Datum::null(); MAX_PARTS];
+        let nulls = [false; MAX_PARTS];
+        for (to, from) in values.iter_mut().zip(key.as_slice()) {
+            *to = *from;
+        }
+        // SAFETY: BuildIndexValueDescription checks the privileges and row security; the slot's
+        // value, which it also shows, is a by-value zero. Its text is not used: it has the slot.
+        unsafe {
+            let index = raw::index_open(self.oid, pg_sys::AccessShareLock as c_int);
+            let allowed =
+                !raw::BuildIndexValueDescription(index, values.as_ptr(), nulls.as_ptr()).is_null();
+            let table = (*(*index).rd_index).indrelid;
+            raw::index_close(index, pg_sys::AccessShareLock as c_int);
+            if !allowed {
+                return None;
+            }
+            let columns = cstr(pg_get_indexdef_columns(self.oid, true));
+            let slot = cstr(raw::get_attname(table, self.slot.attno, true));
+            let suffix = PgText::from_fmt(format_args!(", {}", quote_ident(slot)));
+            let columns = columns.strip_suffix(suffix.as_str()).unwrap_or(columns);
+            let mut text = PgText::from_fmt(format_args!("({columns})=("));
+            for (i, (part, value)) in self.key.parts.iter().zip(key.as_slice()).enumerate() {
+                let separator = if i == 0 { "" } else { ", " };
+                let _ = write!(text, "{separator}{}", display(*value, part.type_oid));
+            }
+            let _ = text.write_char(')');
+            Some(text)
+        }
+    }
+}
+
+/// The slots of one key being read. `Copy`: an ERROR leaves its parts to their owners.
+#[derive(Clone, Copy)]
+pub struct Scan {
+    table: Table,
+    index: pg_sys::Relation,
+    row: *mut pg_sys::TupleTableSlot,
+    conditions: [pg_sys::ScanKeyData; MAX_PARTS],
+    count: usize,
+    slot: Column,
+}
+
+/// One pass over the key's rows under one deciding snapshot.
+#[derive(Clone, Copy)]
+pub struct Pass {
+    scan: pg_sys::IndexScanDesc,
+    snapshot: Deciding,
+    row: *mut pg_sys::TupleTableSlot,
+    slot: Column,
+    direction: pg_sys::ScanDirection::Type,
+}
+
+impl Scan {
+    unsafe fn begin(&self, snapshot: pg_sys::Snapshot, count: usize) -> pg_sys::IndexScanDesc {
+        // SAFETY: table and index are open, the conditions are complete.
+        unsafe {
+            let scan = index_beginscan(
+                self.table.as_raw(),
+                self.index,
+                snapshot,
+                #[cfg(feature = "pg18")]
+                core::ptr::null_mut(),
+                count as c_int,
+                0,
+            );
+            index_rescan(scan, self.conditions.as_ptr(), count as c_int, core::ptr::null(), 0);
+            scan
+        }
+    }
+
+    /// Reads the taken slots in order.
+    #[inline]
+    pub fn pass(&self, direction: Direction) -> Pass {
+        let snapshot = Deciding::take();
+        Pass {
+            // SAFETY: as in `begin`; the snapshot is registered until `Pass::done`.
+            scan: unsafe { self.begin(snapshot.as_raw(), self.count) },
+            snapshot,
+            row: self.row,
+            slot: self.slot,
+            direction: match direction {
+                Direction::Lowest => pg_sys::ScanDirection::ForwardScanDirection,
+                Direction::Highest => pg_sys::ScanDirection::BackwardScanDirection,
+            },
+        }
+    }
+
+    /// Whether a slot of the key is taken, as of now.
+    #[inline]
+    pub fn is_taken(&mut self, slot: i64) -> bool {
+        self.conditions[self.count].sk_argument = Datum::from(slot);
+        let snapshot = Deciding::take();
+        // SAFETY: as in `begin`.
+        unsafe {
+            let scan = self.begin(snapshot.as_raw(), self.count + 1);
+            let direction = pg_sys::ScanDirection::ForwardScanDirection;
+            let taken = index_getnext_slot(scan, direction, self.row);
+            index_endscan(scan);
+            clear(self.row);
+            snapshot.done();
+            taken
+        }
+    }
+
+    /// Waits for a transaction that is taking a row out of a slot; `false` if there is none. A row
+    /// whose new version keeps the slot stays in it, whatever becomes of that transaction.
+    pub fn wait_for_leaver(&self) -> bool {
+        let mut snapshot = dirty();
+        let mut leaver: Option<TransactionId> = None;
+        // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
+        // the row just returned in xmin and xmax.
+        unsafe {
+            let scan = self.begin(&mut snapshot, self.count);
+            let mut group = i64::MIN;
+            let mut stays = true;
+            let mut leaving = None;
+            let direction = pg_sys::ScanDirection::ForwardScanDirection;
+            while index_getnext_slot(scan, direction, self.row) {
+                let slot = read_slot(self.row, self.slot);
+                if slot != group {
+                    if !stays {
+                        leaver = leaver.or(leaving);
+                    }
+                    (group, stays, leaving) = (slot, false, None);
+                }
+                if snapshot.xmax == pg_sys::InvalidTransactionId {
+                    stays = true;
+                } else {
+                    leaving = Some(snapshot.xmax);
+                }
+            }
+            if !stays {
+                leaver = leaver.or(leaving);
+            }
+            index_endscan(scan);
+            clear(self.row);
+            match leaver {
+                None => false,
+                Some(xid) => {
+                    let none = pg_sys::XLTW_Oper::XLTW_None;
+                    XactLockTableWait(xid, core::ptr::null_mut(), core::ptr::null_mut(), none);
+                    true
+                }
+            }
+        }
+    }
+
+    /// Closes the index.
+    #[inline]
+    pub fn close(self) {
+        // SAFETY: opened in `CapIndex::open`.
+        unsafe {
+            raw::ExecDropSingleTupleTableSlot(self.row);
+            raw::index_close(self.index, pg_sys::AccessShareLock as c_int);
+        }
+    }
+}
+
+impl Pass {
+    /// The next taken slot.
+    #[inline]
+    pub fn next_taken(&mut self) -> Option<i64> {
+        // SAFETY: the scan is open.
+        unsafe {
+            index_getnext_slot(self.scan, self.direction, self.row)
+                .then(|| read_slot(self.row, self.slot))
+        }
+    }
+
+    /// Ends the pass.
+    #[inline]
+    pub fn done(self) {
+        // SAFETY: begun in `Scan::pass`.
+        unsafe {
+            index_endscan(self.scan);
+            clear(self.row);
+        }
+        self.snapshot.done();
+    }
+}
+
+/// ExecClearTuple: lets go of the buffer the row was in.
+unsafe fn clear(row: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: the slot was made by table_slot_create.
+    unsafe {
+        if let Some(clear) = (*(*row).tts_ops).clear {
+            clear(row);
+        }
+    }
+}
+
+/// The slot number of a row of the index.
+unsafe fn read_slot(row: *mut pg_sys::TupleTableSlot, slot: Column) -> i64 {
+    let mut null = false;
+    // SAFETY: the row is one of the table's.
+    let value = unsafe { slot_value(row, slot.attno, &mut null) };
+    read_integer(value, slot.type_oid)
+}
+
+/// An integer of any width.
+#[inline]
+pub fn read_integer(value: Datum, type_oid: Oid) -> i64 {
+    match type_oid {
+        pg_sys::INT2OID => value.value() as i16 as i64,
+        pg_sys::INT4OID => value.value() as i32 as i64,
+        _ => value.value() as i64,
+    }
+}
