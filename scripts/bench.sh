@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# make bench: the release extension, a throwaway cluster, and bench/run.sh, which
+# finds PG_BIN, PG_MAJOR, DSN and the PG* variables in its environment.
+. "$(dirname "$0")/lib.sh"
+. scripts/postgres.sh
+. scripts/setup.sh
+
+run_begin
+setup "$(pg_wanted)"
+extension_install release
+cluster_start bench
+export PG_BIN PG_MAJOR
+bench/run.sh

