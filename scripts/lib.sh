@@ -54,14 +54,18 @@ run_begin() {
 }
 
 # Stops every server below $RUN, also those that cargo pgrx test started.
+servers_stop() {
+    local pidfile
+    while IFS= read -r pidfile; do
+        as_server "$PG_BIN/pg_ctl" -D "${pidfile%/*}" -m immediate -w stop >/dev/null 2>&1 || true
+    done < <(find "$RUN" -name postmaster.pid 2>/dev/null)
+}
+
 run_end() {
-    local status=$? pidfile
+    local status=$?
     trap - EXIT
     trap '' HUP INT TERM
-    [ -n "$RUN" ] || exit "$status"
-    while IFS= read -r pidfile; do
-        as_server "$PG_BIN/pg_ctl" -D "$(dirname "$pidfile")" -m immediate -w stop >/dev/null 2>&1 || true
-    done < <(find "$RUN" -name postmaster.pid 2>/dev/null)
+    servers_stop
     rm -rf "$RUN"
     exit "$status"
 }
@@ -98,7 +102,12 @@ cluster_stop() {
     as_server rm -rf "$RUN/$1/data"
 }
 
-# cluster_crashes NAME: how often the server's log tells of a crash.
+# cluster_crashes NAME: prints how often the server's log tells of a crash, and what it says to stderr.
 cluster_crashes() {
-    grep -cE 'was terminated by signal|PANIC: |TRAP: ' "$RUN/$1/server.log" || true
+    local signs='was terminated by signal|PANIC: |TRAP: '
+    if grep -qE "$signs" "$RUN/$1/server.log"; then
+        say "the server crashed:"
+        grep -B5 -A5 -E "$signs" "$RUN/$1/server.log" | head -100 >&2
+    fi
+    grep -cE "$signs" "$RUN/$1/server.log" || true
 }

@@ -83,7 +83,7 @@ pg_use() {
     read -r -a source <<<"$(pin "$PG_MAJOR")"
     if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$PG_MAJOR" ]; then
         source=(config "$PG_CONFIG")
-    elif [ "${source[0]}" = apt ]; then
+    elif [ "${source[0]}" = apt ] || [ "${source[0]}" = debootstrap ]; then
         source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
     fi
     case ${source[0]} in
@@ -98,7 +98,6 @@ pg_use() {
         fi
         ;;
     pypi) pg_wheel "${source[1]}" "${source[2]}" ;;
-    *) die "Postgres $PG_MAJOR comes from ${source[*]}: use make test-all" ;;
     esac
     as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
     PGXS_TEST=$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test
@@ -131,7 +130,15 @@ pg_wanted() {
     fi
 }
 
-pg_supported() { sed -n 's/^\([0-9][0-9]*\) = .*/\1/p' "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
+# pg_supported [ORIGIN]: the supported majors, or those of them that come from there.
+pg_supported() { sed -n "s/^\([0-9][0-9]*\) = \"${1:-}.*/\1/p" "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
+
+# Prints the Debian release that has the major, and fails if no chroot is needed.
+pg_needs_chroot() {
+    local origin
+    read -r -a origin <<<"$(pin "$1")"
+    [ "${origin[0]}" = debootstrap ] && [ ! -x "/usr/lib/postgresql/$1/bin/postgres" ] && echo "${origin[1]}"
+}
 
 # extension_install PROFILE [option...]: builds the extension and installs it into the private copy.
 extension_install() {

@@ -1,0 +1,141 @@
+# The stages of make test. Source it after the other libraries.
+#
+# A stage is a function that prints what it does and calls `counted`. A stage
+# that fails without having counted a failure counts as one, and so does a stage
+# that counted nothing: no test may vanish unnoticed.
+
+STAGES=()
+PASSED=0
+FAILED=0
+# Two spellings, since cargo and cargo-pgrx colour their output by different rules.
+export CARGO_TERM_COLOR=never NO_COLOR=1
+
+# counted PASSED FAILED: what a stage found.
+counted() { printf '%s %s\n' "$1" "$2" >"$RUN/counted"; }
+
+# stage NAME FUNCTION [argument...]
+stage() {
+    local name=$1 passed=0 failed=0 status begin=$SECONDS
+    shift
+    printf '\n==== %s\n' "$name"
+    rm -f "$RUN/counted"
+    # In a subshell with -e of its own, so that a failing command ends the stage and not the run.
+    set +e
+    (set -e; "$@") 2>&1 | tee "$TARGET/test/${name//[^a-z0-9]/-}.log"
+    status=${PIPESTATUS[0]}
+    set -e
+    [ ! -f "$RUN/counted" ] || read -r passed failed <"$RUN/counted"
+    if [ "$failed" = 0 ] && { [ "$status" != 0 ] || [ "$passed" = 0 ]; }; then
+        failed=1
+        echo "==== $name failed: $([ "$status" = 0 ] && echo "it ran no test" || echo "exit status $status")"
+    fi
+    STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s' "$name" "$passed" "$failed" $((SECONDS - begin)))")
+    PASSED=$((PASSED + passed))
+    FAILED=$((FAILED + failed))
+    # A stage that failed may have left a server behind.
+    servers_stop
+}
+
+# The table, and as the last line the sums; fails if anything failed.
+stages_report() {
+    printf '\n'
+    printf '%s\n' "${STAGES[@]}"
+    printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+    [ "$FAILED" = 0 ]
+}
+
+check_format() {
+    cargo fmt --all --check
+    counted 1 0
+}
+
+check_clippy() {
+    cargo clippy --quiet --workspace --all-targets --no-default-features \
+        --features "raceguard/pg$PG_MAJOR,raceguard/pg_test" -- -D warnings
+    counted 1 0
+}
+
+# The tests of the crates that only talk to a server (demo, race harness), without one.
+client_crate_tests() {
+    local log=$RUN/client-crates.log status=0
+    cargo test --workspace --exclude raceguard 2>&1 | tee "$log" || status=$?
+    count_cargo_tests "$log"
+    return "$status"
+}
+
+# Unit and property tests of the pure logic, and the #[pg_test]s, which run in a server.
+rust_tests() {
+    local log=$RUN/rust.log runas=() status=0
+    [ "$(id -u)" != 0 ] || runas=(--runas "$SERVER_USER")
+    as_server mkdir -p "$RUN/pgrx"
+    PATH=$ROOT/scripts/as-root:$PATH USER=$(id -un) \
+        "$CARGO_PGRX" pgrx test "pg$PG_MAJOR" "${runas[@]}" --pgdata "$RUN/pgrx" 2>&1 | tee "$log" || status=$?
+    count_cargo_tests "$log"
+    no_warnings "$log"
+    return "$status"
+}
+
+# Sums up cargo's "test result" lines. An ignored test counts as failed: none is skipped here.
+count_cargo_tests() {
+    # shellcheck disable=SC2046 # two words are wanted
+    counted $(awk '/^test result:/ { passed += $4; failed += $6 + $8 } END { print passed + 0, failed + 0 }' "$1")
+}
+
+no_warnings() {
+    if grep -qE '^warning: `raceguard.* generated' "$1"; then
+        echo "the compiler gave warnings"
+        return 1
+    fi
+}
+
+# Builds the extension and installs it into the private copy.
+build() {
+    extension_install "$1" 2>&1 | tee "$RUN/build.log"
+    no_warnings "$RUN/build.log"
+    counted 1 0
+}
+
+# One of the suites of suites.sh, in a cluster of its own. A crash of the server is a failure,
+# whatever the tests say.
+server_suite() {
+    local crashes
+    cluster_start "$1"
+    suite "$1"
+    cluster_stop "$1"
+    crashes=$(cluster_crashes "$1")
+    counted "$SUITE_PASSED" $((SUITE_FAILED + crashes))
+}
+
+# The race harness for so many seconds.
+race() {
+    cluster_start race
+    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" --seconds "$1" 2>&1 | tee "$RUN/race.log"
+    counted_in_last_line "$RUN/race.log"
+}
+
+# A program pgrx-tests/*/run.sh: it finds a fresh cluster through DSN and the PG* variables, PG_BIN and
+# PG_MAJOR in its environment, and says "N passed, N failed" in its last line. It may start clusters
+# of its own with lib.sh.
+program_suite() {
+    local status=0
+    cluster_start program
+    export PG_BIN PG_MAJOR
+    "$1" 2>&1 | tee "$RUN/program.log" || status=$?
+    counted_in_last_line "$RUN/program.log"
+    return "$status"
+}
+
+counted_in_last_line() {
+    local line
+    line=$(tail -n 1 "$1")
+    [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] || { echo "the last line is not \"N passed, N failed\""; return 1; }
+    counted "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+}
+
+# All stages of a major that this Debian does not have, in a chroot of one that does.
+in_chroot() {
+    local status=0
+    scripts/chroot.sh "$(pg_needs_chroot "$1")" scripts/test.sh only "$1" 2>&1 | tee "$RUN/chroot.log" || status=$?
+    counted_in_last_line "$RUN/chroot.log"
+    return "$status"
+}
