@@ -78,6 +78,7 @@ run_end() {
 cluster_start() {
     local name=$1 dir=$RUN/$1 setting
     shift
+    as_server rm -rf "$dir"
     as_server mkdir -m 755 "$dir"
     as_server "$PG_BIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \
         >"$RUN/$name.initdb.log" 2>&1 || { cat "$RUN/$name.initdb.log" >&2; die "initdb failed"; }

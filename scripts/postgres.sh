@@ -100,7 +100,7 @@ pg_use() {
     pypi) pg_wheel "${source[1]}" "${source[2]}" ;;
     esac
     as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
-    PGXS_TEST=$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test
+    pgxs_test
 
     # A directory for each major: what pgrx has built depends on the time of its config.toml.
     export PGRX_HOME=$TARGET/pgrx-home/$PG_MAJOR
@@ -108,6 +108,17 @@ pg_use() {
 pg$PG_MAJOR = \"$PG_BIN/pg_config\""
     mkdir -p "$PGRX_HOME"
     [ "$config" = "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" ] || printf '%s\n' "$config" >"$PGRX_HOME/config.toml"
+}
+
+# Sets PGXS_TEST to the folder with pg_regress and the isolation tester. They are clients, so those of
+# another major do as well: the pg_regress of 18 in the wheel crashes on start, that of 16 beside it does not.
+pgxs_test() {
+    for PGXS_TEST in "$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test" "$PG_BIN"/../../*/lib/postgresql/pgxs/src/test; do
+        if "$PGXS_TEST/regress/pg_regress" --version && "$PGXS_TEST/isolation/pg_isolation_regress" --version; then
+            return 0
+        fi
+    done >/dev/null 2>&1
+    die "Postgres $PG_MAJOR in $PG_BIN has no pg_regress or isolation tester that runs (package postgresql-server-dev-$PG_MAJOR)"
 }
 
 pg_major_of() { "$1" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }

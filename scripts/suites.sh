@@ -39,7 +39,11 @@ suite() {
             SUITE_FAILED=$((SUITE_FAILED + 1))
             echo "FAILED  $kind $name"
             # The difference says it best; without one the runner's own words.
-            cat "$work/regression.diffs" 2>/dev/null || printf '%s\n' "$output"
+            if [ -s "$work/regression.diffs" ]; then
+                cat "$work/regression.diffs"
+            else
+                printf '%s\n' "$output"
+            fi
         fi
         cp -R "$work/results/." "$results/" 2>/dev/null || true
         as_server rm -f "$work/regression.diffs" "$work/regression.out"
@@ -49,8 +53,8 @@ suite() {
 suite_file() {
     local kind=$1 runner=$2 work=$3 name=$4 options=()
     [ "$kind" = regress ] || options+=(--load-extension=raceguard)
-    # Since PostgreSQL 16 the expected files have an option of their own.
-    [ "$PG_MAJOR" -lt 16 ] || options+=(--expecteddir="$work")
+    # From PostgreSQL 16 on the place of the expected files is an option of its own.
+    [ "$("$runner" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')" -lt 16 ] || options+=(--expecteddir="$work")
     as_server env "PATH=$PG_BIN:$PATH" "$runner" --bindir="$PG_BIN" --inputdir="$work" --outputdir="$work" \
         --host="$PGHOST" --port="$PGPORT" --user="$PGUSER" --dbname="raceguard_$kind" "${options[@]}" "$name"
 }
