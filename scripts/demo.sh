@@ -14,6 +14,8 @@ cluster_start demo
 if [ "${1:-}" = psql ]; then
     say "a throwaway cluster; \\q ends and removes it"
     "$PG_BIN/psql" -X -v ON_ERROR_STOP=1 -qc 'CREATE EXTENSION raceguard'
+    # Ctrl-C is for psql, which cancels the statement.
+    trap : INT
     "$PG_BIN/psql"
 else
     RACEGUARD_DEMO_DSN=$DSN "$TARGET/debug/raceguard-demo" --bindir "$PG_BIN"
