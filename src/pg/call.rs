@@ -297,11 +297,11 @@ macro_rules! function_entry {
         const _: () = {
             $crate::pg::entry::finfo!($symbol);
 
-            // SAFETY: Postgres calls the symbol with its call information.
             #[no_mangle]
             pub unsafe extern "C-unwind" fn $symbol(
                 fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
             ) -> ::pgrx::pg_sys::Datum {
+                // SAFETY: Postgres calls the symbol with its call information.
                 unsafe { $crate::pg::call::enter(fcinfo, $body) }
             }
         };

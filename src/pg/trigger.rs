@@ -257,12 +257,12 @@ macro_rules! guard_entry {
         const _: () = {
             $crate::pg::entry::finfo!($symbol);
 
-            // SAFETY: Postgres calls the symbol with its call information; the guard keeps to
-            // plain frames, so an ERROR may jump over it.
             #[no_mangle]
             pub unsafe extern "C-unwind" fn $symbol(
                 fcinfo: ::pgrx::pg_sys::FunctionCallInfo,
             ) -> ::pgrx::pg_sys::Datum {
+                // SAFETY: Postgres calls the symbol with its call information; the guard keeps to
+                // plain frames, so an ERROR may jump over it.
                 unsafe { $crate::pg::trigger::enter(fcinfo, $sql_name, $fire) }
             }
         };
