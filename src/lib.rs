@@ -33,7 +33,8 @@ pub extern "C-unwind" fn _PG_init() {
 extension_sql_file!("../sql/version.sql", name = "version", bootstrap);
 extension_sql_file!("../sql/key_lock.sql", name = "key_lock", requires = ["version"]);
 extension_sql_file!("../sql/cap.sql", name = "cap", requires = ["key_lock"]);
-extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cap"]);
+extension_sql_file!("../sql/cooldown.sql", name = "cooldown", requires = ["cap"]);
+extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cooldown"]);
 
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]

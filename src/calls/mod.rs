@@ -1,5 +1,7 @@
 //! What application SQL calls.
 
+mod arguments;
+mod cooldown;
 mod key_locks;
 mod slots;
 mod version;

@@ -1,5 +1,6 @@
 //! `next_free_slot`, `insert_next_slot`: using a cap's slots from SQL.
 
+use super::arguments::{key_values, required};
 use crate::errors::{self, Code};
 use crate::guards::cap::{self, Rule};
 use crate::pg::cache;
@@ -21,7 +22,7 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let key = required(call.json(1)?, "key")?;
     let guard = required(call.name(2), "guard")?;
     let rule = rule(&table, &guard)?;
-    let values = key_values(&key, rule)?;
+    let values = key_values(&key, &rule.index.key)?;
     let handle = table.table();
     let slot = catch(|| match &values {
         Some(values) => cap::peek(handle, rule, &rule.index.key.of_values(values)),
@@ -65,17 +66,6 @@ fn insert_next_slot(call: Call) -> Result<Value, Report> {
         Some(text) => Ok(Value::Raw(call::input(&text, pg_sys::JSONBOID, -1)?)),
         None => Ok(Value::Null),
     }
-}
-
-fn required<T>(value: Option<T>, name: &str) -> Result<T, Report> {
-    value.ok_or_else(|| {
-        Report::error(
-            errors::NULL_NOT_ALLOWED,
-            format_args!("argument \"{name}\" must not be NULL"),
-        )
-        .detail(format_args!("The call needs a value for it."))
-        .hint(format_args!("Pass a value for \"{name}\"."))
-    })
 }
 
 /// INSERT of the columns that the JSON object names; the others take their defaults.
@@ -163,35 +153,4 @@ fn no_cap(table: &OpenTable, guard: Option<&str>) -> Report {
             "Add one first with raceguard.add_cap; raceguard.guards lists what there is."
         ))
         .table(handle.oid())
-}
-
-/// A JSON key, scalar or array in key order, as values of the key's types; `None` with a NULL.
-fn key_values(key: &serde_json::Value, rule: &Rule) -> Result<Option<Vec<Datum>>, Report> {
-    let given = match key {
-        serde_json::Value::Array(values) => values.as_slice(),
-        scalar => core::slice::from_ref(scalar),
-    };
-    let parts = rule.index.key.parts;
-    if given.len() != parts.len() {
-        return Err(Report::error(
-            errors::INVALID_PARAMETER,
-            format_args!(
-                "wrong number of key values: {} given, the key has {}",
-                given.len(),
-                parts.len()
-            ),
-        )
-        .detail(format_args!("A key is a scalar, or an array with one value for each part."))
-        .hint(format_args!("raceguard.guards shows the key in its definition.")));
-    }
-    let mut values = Vec::with_capacity(parts.len());
-    for (part, value) in parts.iter().zip(given) {
-        let text = match value {
-            serde_json::Value::Null => return Ok(None),
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        values.push(call::input(&text, part.type_oid, part.typmod)?);
-    }
-    Ok(Some(values))
 }

@@ -1,6 +1,7 @@
 //! What runs when a row is written.
 
 pub mod cap;
+pub mod cooldown;
 pub mod key_lock;
 pub mod locking;
 pub mod outcome;

@@ -2,13 +2,14 @@
 
 use super::arguments::{identifier, one_of, positive, quote_if_needed, required, LONGEST_NAME};
 use super::cap_rows;
-use super::key::canonical_key;
+use super::key::{canonical_key, canonical_predicate};
 use super::target::Target;
 use super::trigger::{self, Existing, Plan, Wanted};
 use crate::errors;
 use crate::guards::cap::{FULL_FUNCTION, FUNCTION};
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
+use crate::pg::key::bare;
 use crate::pg::spi::{connected, pinned_search_path, run, Param};
 use pgrx::pg_sys;
 
@@ -79,37 +80,6 @@ fn add_cap(call: Call) -> Result<Value, Report> {
         let cap = Cap { key, parts, slots, column, predicate, fill, guard };
         pinned_search_path(|| install(&target, &cap, replace))
     })
-}
-
-/// The predicate in canonical form; it has to be an IMMUTABLE boolean.
-fn canonical_predicate(target: &Target, predicate: &str) -> Result<String, Report> {
-    let text = canonical_key(target, &format!("({predicate})"), |table, key| match key.parts {
-        [part] if part.type_oid == pg_sys::BOOLOID => Ok(()),
-        _ => Err(Report::error(
-            errors::DATATYPE_MISMATCH,
-            format_args!("argument \"predicate\" must be a boolean expression"),
-        )
-        .detail(format_args!("It says which rows of \"{}\" the cap counts.", table.name()))
-        .hint(format_args!("For example predicate => 'highlighted'."))),
-    })?;
-    Ok(bare(&text).to_owned())
-}
-
-/// An expression without the parentheses around the whole of it.
-fn bare(expression: &str) -> &str {
-    let mut depth = 0;
-    let Some(inner) = expression.strip_prefix('(').and_then(|e| e.strip_suffix(')')) else {
-        return expression;
-    };
-    for c in inner.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 0 => return expression,
-            ')' => depth -= 1,
-            _ => {}
-        }
-    }
-    bare(inner)
 }
 
 fn install(target: &Target, cap: &Cap, replace: bool) -> Result<Value, Report> {

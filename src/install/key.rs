@@ -1,9 +1,11 @@
 //! Keys as `add_*` takes them: checked, and written the way a trigger's arguments hold them.
 
 use super::target::Target;
+use crate::errors;
 use crate::pg::error::{catch, Report};
-use crate::pg::key::{self, Key};
+use crate::pg::key::{self, bare, Key};
 use crate::pg::relation::Table;
+use pgrx::pg_sys;
 
 /// The canonical text of a key, every name outside pg_catalog qualified. Call it outside
 /// `pinned_search_path`: the names in `text` are the caller's.
@@ -17,4 +19,19 @@ pub fn canonical_key(
         .and_then(|outcome| outcome)
         .map_err(|report| report.without_position())?;
     Ok(canonical.as_str().to_owned())
+}
+
+/// The predicate in canonical form; it has to be an IMMUTABLE boolean. Call it like
+/// [`canonical_key`].
+pub fn canonical_predicate(target: &Target, predicate: &str) -> Result<String, Report> {
+    let text = canonical_key(target, &format!("({predicate})"), |table, key| match key.parts {
+        [part] if part.type_oid == pg_sys::BOOLOID => Ok(()),
+        _ => Err(Report::error(
+            errors::DATATYPE_MISMATCH,
+            format_args!("argument \"predicate\" must be a boolean expression"),
+        )
+        .detail(format_args!("It says which rows of \"{}\" the guard counts.", table.name()))
+        .hint(format_args!("For example predicate => 'highlighted'."))),
+    })?;
+    Ok(bare(&text).to_owned())
 }

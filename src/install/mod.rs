@@ -3,6 +3,7 @@
 mod arguments;
 mod cap;
 mod cap_rows;
+mod cooldown;
 mod definition;
 mod drop_guard;
 mod key;

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 struct Entry {
-    relid: Oid,
+    /// The tables on which the rule depends.
+    relids: Vec<Oid>,
     /// Everything the rule points at lives here.
     context: MemoryContext,
     rule: *const c_void,
@@ -30,6 +31,8 @@ struct Cache {
     last: Option<(u32, *const Entry)>,
     /// Contexts of replaced entries: deleted when no guard can be running, at transaction end.
     retired: Vec<MemoryContext>,
+    /// Tables that the rule being built depends on besides its own.
+    depends: Vec<Oid>,
     any_fresh: bool,
     registered: bool,
 }
@@ -65,6 +68,7 @@ fn cache() -> &'static mut Cache {
             entries: HashMap::default(),
             last: None,
             retired: Vec::new(),
+            depends: Vec::new(),
             any_fresh: false,
             registered: false,
         })
@@ -119,6 +123,7 @@ fn find_or_build<R: Copy>(
             pg_sys::ALLOCSET_SMALL_MAXSIZE as usize,
         );
         pg_sys::CurrentMemoryContext = context;
+        cache().depends.clear();
         let built = build(trigger);
         pg_sys::CurrentMemoryContext = caller;
         let built = built?;
@@ -135,10 +140,17 @@ fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void) {
     let cache = cache();
     cache.last = None;
     cache.any_fresh = true;
-    let entry = Entry { relid, context, rule, stale: false, fresh: true };
+    let mut relids = core::mem::take(&mut cache.depends);
+    relids.push(relid);
+    let entry = Entry { relids, context, rule, stale: false, fresh: true };
     if let Some(replaced) = cache.entries.insert(id, entry) {
         cache.retired.push(replaced.context);
     }
+}
+
+/// Says, while a rule is being built, that it depends on other tables too.
+pub fn depend_on(tables: &[Oid]) {
+    cache().depends.extend_from_slice(tables);
 }
 
 fn register_callbacks() {
@@ -156,7 +168,7 @@ fn register_callbacks() {
 
 unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
     for entry in cache().entries.values_mut() {
-        if relid == pg_sys::InvalidOid || entry.relid == relid {
+        if relid == pg_sys::InvalidOid || entry.relids.contains(&relid) {
             entry.stale = true;
         }
     }

@@ -16,43 +16,7 @@ use core::fmt::Write;
 use pgrx::pg_sys::{self, Datum, Oid, TransactionId};
 
 extern "C-unwind" {
-    fn RelationGetIndexPredicate(index: pg_sys::Relation) -> *mut pg_sys::List;
-    fn RelationGetIndexExpressions(index: pg_sys::Relation) -> *mut pg_sys::List;
     fn RelationGetPartitionQual(relation: pg_sys::Relation) -> *mut pg_sys::List;
-    fn get_opfamily_member(family: Oid, left: Oid, right: Oid, strategy: i16) -> Oid;
-    fn get_opcode(operator: Oid) -> Oid;
-    fn ScanKeyEntryInitialize(
-        entry: *mut pg_sys::ScanKeyData,
-        flags: c_int,
-        attno: i16,
-        strategy: u16,
-        subtype: Oid,
-        collation: Oid,
-        procedure: Oid,
-        argument: Datum,
-    );
-    fn index_beginscan(
-        heap: pg_sys::Relation,
-        index: pg_sys::Relation,
-        snapshot: pg_sys::Snapshot,
-        #[cfg(feature = "pg18")] instrument: *mut pg_sys::IndexScanInstrumentation,
-        keys: c_int,
-        orderbys: c_int,
-    ) -> pg_sys::IndexScanDesc;
-    fn index_rescan(
-        scan: pg_sys::IndexScanDesc,
-        keys: *const pg_sys::ScanKeyData,
-        key_count: c_int,
-        orderbys: *const pg_sys::ScanKeyData,
-        orderby_count: c_int,
-    );
-    fn index_getnext_slot(
-        scan: pg_sys::IndexScanDesc,
-        direction: pg_sys::ScanDirection::Type,
-        slot: *mut pg_sys::TupleTableSlot,
-    ) -> bool;
-    fn index_endscan(scan: pg_sys::IndexScanDesc);
-    fn equal(a: *const core::ffi::c_void, b: *const core::ffi::c_void) -> bool;
     fn XactLockTableWait(
         xid: TransactionId,
         relation: pg_sys::Relation,
@@ -157,7 +121,7 @@ unsafe fn predicate_conditions(
     index: pg_sys::Relation,
 ) -> impl Iterator<Item = (*mut pg_sys::Node, Uses)> {
     // SAFETY: the index is open; the list is a copy in the current memory context.
-    let list = unsafe { RelationGetIndexPredicate(index) };
+    let list = unsafe { raw::RelationGetIndexPredicate(index) };
     // SAFETY: NIL is NULL.
     let count = if list.is_null() { 0 } else { unsafe { (*list).length as usize } };
     (0..count).map(move |i| {
@@ -182,13 +146,13 @@ unsafe fn same_key(a: pg_sys::Relation, b: pg_sys::Relation) -> bool {
                     && *(*a).rd_opfamily.add(i) == *(*b).rd_opfamily.add(i)
                     && *(*a).rd_indcollation.add(i) == *(*b).rd_indcollation.add(i)
             })
-            && equal(
-                RelationGetIndexExpressions(a) as *const _,
-                RelationGetIndexExpressions(b) as *const _,
+            && raw::equal(
+                raw::RelationGetIndexExpressions(a) as *const _,
+                raw::RelationGetIndexExpressions(b) as *const _,
             )
-            && equal(
-                RelationGetIndexPredicate(a) as *const _,
-                RelationGetIndexPredicate(b) as *const _,
+            && raw::equal(
+                raw::RelationGetIndexPredicate(a) as *const _,
+                raw::RelationGetIndexPredicate(b) as *const _,
             )
     }
 }
@@ -212,21 +176,25 @@ unsafe fn compile(table: Table, index: pg_sys::Relation, slot: Column) -> CapInd
     // slot; its operator families have an equality operator for their own input type.
     unsafe {
         let count = (*(*index).rd_index).indnkeyatts as usize;
-        let key = Key::of_index(table, index, RelationGetIndexExpressions(index), count - 1);
+        let key = Key::of_index(table, index, raw::RelationGetIndexExpressions(index), count - 1);
         let conditions =
             raw::palloc(count * size_of::<pg_sys::ScanKeyData>()) as *mut pg_sys::ScanKeyData;
         for i in 0..count {
             let (family, input) = (*(*index).rd_opfamily.add(i), *(*index).rd_opcintype.add(i));
-            let operator =
-                get_opfamily_member(family, input, input, pg_sys::BTEqualStrategyNumber as i16);
-            ScanKeyEntryInitialize(
+            let operator = raw::get_opfamily_member(
+                family,
+                input,
+                input,
+                pg_sys::BTEqualStrategyNumber as i16,
+            );
+            raw::ScanKeyEntryInitialize(
                 conditions.add(i),
                 0,
                 i as i16 + 1,
                 pg_sys::BTEqualStrategyNumber as u16,
                 input,
                 *(*index).rd_indcollation.add(i),
-                get_opcode(operator),
+                raw::get_opcode(operator),
                 Datum::null(),
             );
         }
@@ -363,7 +331,7 @@ impl Scan {
     unsafe fn begin(&self, snapshot: pg_sys::Snapshot, count: usize) -> pg_sys::IndexScanDesc {
         // SAFETY: table and index are open, the conditions are complete.
         unsafe {
-            let scan = index_beginscan(
+            let scan = raw::index_beginscan(
                 self.table.as_raw(),
                 self.index,
                 snapshot,
@@ -372,7 +340,7 @@ impl Scan {
                 count as c_int,
                 0,
             );
-            index_rescan(scan, self.conditions.as_ptr(), count as c_int, core::ptr::null(), 0);
+            raw::index_rescan(scan, self.conditions.as_ptr(), count as c_int, core::ptr::null(), 0);
             scan
         }
     }
@@ -403,8 +371,8 @@ impl Scan {
         unsafe {
             let scan = self.begin(snapshot.as_raw(), self.count + 1);
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
-            let taken = index_getnext_slot(scan, direction, self.row);
-            index_endscan(scan);
+            let taken = raw::index_getnext_slot(scan, direction, self.row);
+            raw::index_endscan(scan);
             clear(self.row);
             snapshot.done();
             taken
@@ -424,7 +392,7 @@ impl Scan {
             let mut stays = true;
             let mut leaving = None;
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
-            while index_getnext_slot(scan, direction, self.row) {
+            while raw::index_getnext_slot(scan, direction, self.row) {
                 let slot = read_slot(self.row, self.slot);
                 if slot != group {
                     if !stays {
@@ -441,7 +409,7 @@ impl Scan {
             if !stays {
                 leaver = leaver.or(leaving);
             }
-            index_endscan(scan);
+            raw::index_endscan(scan);
             clear(self.row);
             match leaver {
                 None => false,
@@ -471,7 +439,7 @@ impl Pass {
     pub fn next_taken(&mut self) -> Option<i64> {
         // SAFETY: the scan is open.
         unsafe {
-            index_getnext_slot(self.scan, self.direction, self.row)
+            raw::index_getnext_slot(self.scan, self.direction, self.row)
                 .then(|| read_slot(self.row, self.slot))
         }
     }
@@ -481,7 +449,7 @@ impl Pass {
     pub fn done(self) {
         // SAFETY: begun in `Scan::pass`.
         unsafe {
-            index_endscan(self.scan);
+            raw::index_endscan(self.scan);
             clear(self.row);
         }
         self.snapshot.done();

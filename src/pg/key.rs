@@ -8,7 +8,7 @@ use super::error::Report;
 use super::memory::Buffer;
 use super::raw;
 use super::relation::Table;
-use super::text::{cstr, quote_ident, type_name, PgText};
+use super::text::{cstr, display, quote_ident, type_name, PgText};
 use crate::errors;
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt::Write;
@@ -20,6 +20,8 @@ pub struct KeyPart {
     /// The column, or 0 for an expression.
     attno: i16,
     expression: *mut pg_sys::ExprState,
+    /// The expression's tree, to compare it with an index's.
+    tree: *mut pg_sys::Node,
     pub type_oid: Oid,
     pub typmod: i32,
     collation: Oid,
@@ -33,6 +35,10 @@ pub struct Key {
     pub parts: &'static [KeyPart],
     context: *mut pg_sys::ExprContext,
 }
+
+/// State and tree of a key part that is a plain column.
+const NO_EXPRESSION: (*mut pg_sys::ExprState, *mut pg_sys::Node) =
+    (core::ptr::null_mut(), core::ptr::null_mut());
 
 /// How many columns a key may have: as many as an index.
 pub const MAX_PARTS: usize = pg_sys::INDEX_MAX_KEYS as usize;
@@ -323,9 +329,9 @@ impl ParsedKey {
     pub fn compile(self, table: Table) -> Key {
         let mut parts = Buffer::new(self.elements.len());
         for element in self.elements {
-            let (type_oid, typmod, collation, expression) = if element.attno != 0 {
+            let (type_oid, typmod, collation, (expression, tree)) = if element.attno != 0 {
                 match table.column(element.attno) {
-                    Some(c) => (c.type_oid, c.typmod, c.collation, core::ptr::null_mut()),
+                    Some(c) => (c.type_oid, c.typmod, c.collation, NO_EXPRESSION),
                     None => continue,
                 }
             } else {
@@ -334,12 +340,14 @@ impl ParsedKey {
                     let e = element.expression;
                     let planned = expression_planner(e as *mut pg_sys::Expr);
                     let state = ExecInitExpr(planned, core::ptr::null_mut());
-                    (exprType(e), exprTypmod(e), exprCollation(e), state)
+                    let compiled = (state, planned as *mut pg_sys::Node);
+                    (exprType(e), exprTypmod(e), exprCollation(e), compiled)
                 }
             };
             parts.push(KeyPart {
                 attno: element.attno,
                 expression,
+                tree,
                 type_oid,
                 typmod,
                 collation,
@@ -408,17 +416,17 @@ impl Key {
             unsafe {
                 let attno = *(*(*index).rd_index).indkey.values.as_ptr().add(i);
                 let collation = *(*index).rd_indcollation.add(i);
-                let (type_oid, typmod, expression) = match table.column(attno) {
-                    Some(column) => (column.type_oid, column.typmod, core::ptr::null_mut()),
+                let (type_oid, typmod, (expression, tree)) = match table.column(attno) {
+                    Some(column) => (column.type_oid, column.typmod, NO_EXPRESSION),
                     None => {
                         let e = list_node(expressions, next_expression) as *mut pg_sys::Node;
                         next_expression += 1;
                         let state = ExecInitExpr(e as *mut pg_sys::Expr, core::ptr::null_mut());
-                        (exprType(e), exprTypmod(e), state)
+                        (exprType(e), exprTypmod(e), (state, e))
                     }
                 };
                 let hash = hash_function(type_oid);
-                parts.push(KeyPart { attno, expression, type_oid, typmod, collation, hash });
+                parts.push(KeyPart { attno, expression, tree, type_oid, typmod, collation, hash });
             }
         }
         // SAFETY: as in `compile`.
@@ -440,6 +448,7 @@ impl Key {
         parts.push(KeyPart {
             attno: 0,
             expression,
+            tree: core::ptr::null_mut(),
             type_oid: pg_sys::BOOLOID,
             typmod: -1,
             collation: pg_sys::InvalidOid,
@@ -473,6 +482,64 @@ impl Key {
             *to = *from;
         }
         key
+    }
+
+    /// Whether two keys without NULLs are the same byte by byte.
+    pub fn same_image(&self, a: &KeyValues, b: &KeyValues) -> bool {
+        self.parts.iter().zip(a.as_slice().iter().zip(b.as_slice())).all(|(part, (a, b))| {
+            // SAFETY: both values are of the part's type, whose entry lives for the session.
+            unsafe {
+                let entry = raw::lookup_type_cache(part.type_oid, 0);
+                raw::datum_image_eq(*a, *b, (*entry).typbyval, (*entry).typlen as c_int)
+            }
+        })
+    }
+
+    /// The key as an error names it, `("userId")=(42)`; `None` where the caller may not see it:
+    /// without SELECT on the table, or under row security.
+    pub fn describe(&self, table: Table, text: &str, key: &KeyValues) -> Option<PgText> {
+        if !super::privilege::may_show(table.oid()) {
+            return None;
+        }
+        let mut shown = PgText::from_fmt(format_args!("({text})=("));
+        for (i, (part, value)) in self.parts.iter().zip(key.as_slice()).enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            let _ = write!(shown, "{separator}{}", display(*value, part.type_oid));
+        }
+        let _ = shown.write_char(')');
+        Some(shown)
+    }
+
+    /// Whether a column of that name is, by itself, a part of the key.
+    pub fn has_column(&self, table: Table, name: &str) -> bool {
+        self.parts.iter().any(|part| part.attno != 0 && table.column_name(part.attno) == name)
+    }
+
+    /// Whether the first columns of an index are the parts of this key, in its order.
+    ///
+    /// # Safety
+    /// `index` is an open index on the key's table with more columns than the key has parts;
+    /// `expressions` are its expressions.
+    pub unsafe fn is_of_index(
+        &self,
+        index: pg_sys::Relation,
+        expressions: *mut pg_sys::List,
+    ) -> bool {
+        let mut next_expression = 0;
+        self.parts.iter().enumerate().all(|(i, part)| {
+            // SAFETY: promised by the caller; a column number of 0 stands for the next expression.
+            unsafe {
+                if *(*index).rd_indcollation.add(i) != part.collation {
+                    return false;
+                }
+                let attno = *(*(*index).rd_index).indkey.values.as_ptr().add(i);
+                if attno != 0 || part.attno != 0 {
+                    return attno == part.attno;
+                }
+                next_expression += 1;
+                raw::equal(list_node(expressions, next_expression - 1), part.tree as *const _)
+            }
+        })
     }
 
     /// The first part whose type has no hash function.
@@ -558,6 +625,33 @@ pub fn slot_integer(
     // SAFETY: the slot holds a row of the table the column belongs to.
     let value = unsafe { slot_value(slot, column.attno, &mut null) };
     (!null).then(|| super::cap_index::read_integer(value, column.type_oid))
+}
+
+/// Conditions joined by AND as Postgres writes them.
+///
+/// # Safety
+/// `conditions` is a list of boolean expressions over `table`.
+pub unsafe fn deparse_conditions(table: Table, conditions: *mut pg_sys::List) -> PgText {
+    // SAFETY: promised by the caller.
+    let all = unsafe { raw::make_ands_explicit(conditions) };
+    with_pinned_path(|| deparse(table, all as *mut pg_sys::Node))
+}
+
+/// An expression without the parentheses around the whole of it.
+pub fn bare(expression: &str) -> &str {
+    let mut depth = 0;
+    let Some(inner) = expression.strip_prefix('(').and_then(|e| e.strip_suffix(')')) else {
+        return expression;
+    };
+    for c in inner.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return expression,
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    bare(inner)
 }
 
 /// The canonical text of a key for a trigger's arguments, checked by `accept`. Inside `catch`.

@@ -17,13 +17,42 @@ impl<T: Copy> Buffer<T> {
         Buffer { data, length: 0, capacity }
     }
 
-    /// Appends a value; beyond the capacity it is dropped, which no caller does.
+    /// Appends a value.
     pub fn push(&mut self, value: T) {
-        if self.length < self.capacity {
-            // SAFETY: `length` is below the capacity allocated in `new`.
-            unsafe { self.data.add(self.length).write(value) };
-            self.length += 1;
+        if self.length == self.capacity {
+            let mut larger = Buffer::new((self.capacity * 2).max(8));
+            // SAFETY: the new array has room for the old one's values; the old one is freed with
+            // its memory context.
+            unsafe { core::ptr::copy_nonoverlapping(self.data, larger.data, self.length) };
+            larger.length = self.length;
+            *self = larger;
         }
+        // SAFETY: `length` is below the capacity.
+        unsafe { self.data.add(self.length).write(value) };
+        self.length += 1;
+    }
+
+    /// Forgets the values, keeping the room.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Appends values.
+    pub fn extend(&mut self, values: &[T]) {
+        for value in values {
+            self.push(*value);
+        }
+    }
+
+    pub fn as_slice(&self) -> &[T] {
+        // SAFETY: `length` values were written.
+        unsafe { core::slice::from_raw_parts(self.data, self.length) }
+    }
+
+    /// The finished array, still to be put in order.
+    pub fn into_mut_slice(self) -> &'static mut [T] {
+        // SAFETY: as in `into_slice`; `self` is gone, so nobody else has the array.
+        unsafe { core::slice::from_raw_parts_mut(self.data, self.length) }
     }
 
     /// The finished array. It lives as long as the memory context it was made in.

@@ -18,6 +18,7 @@ extern "C-unwind" {
         mode: AclMode,
         how: pg_sys::AclMaskHow::Type,
     ) -> AclResult::Type;
+    fn check_enable_rls(table: Oid, role: Oid, no_error: bool) -> core::ffi::c_int;
     fn GetUserId() -> Oid;
     fn RecoveryInProgress() -> bool;
 }
@@ -48,6 +49,24 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
     .hint(format_args!("Ask the owner for one of these privileges."))
     .table(oid))
 }
+
+/// Whether Postgres would show the caller values of the table's rows in an error: with SELECT on
+/// the table, and no row security in force.
+pub fn may_show(table: Oid) -> bool {
+    // SAFETY: catalog look-ups for an existing table.
+    unsafe {
+        check_enable_rls(table, pg_sys::InvalidOid, true) != RLS_ENABLED
+            && pg_class_aclmask(
+                table,
+                GetUserId(),
+                pg_sys::ACL_SELECT as AclMode,
+                pg_sys::AclMaskHow::ACLMASK_ALL,
+            ) != 0
+    }
+}
+
+/// CheckEnableRlsResult.
+const RLS_ENABLED: core::ffi::c_int = 2;
 
 /// Whether this server is a standby.
 pub fn is_standby() -> bool {

@@ -101,14 +101,50 @@ extern "C-unwind" {
     pub fn index_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn index_close(rel: Relation, mode: LOCKMODE);
     pub fn lookup_type_cache(type_id: Oid, flags: c_int) -> *mut TypeCacheEntry;
-    pub fn check_enable_rls(relid: Oid, role: Oid, no_error: bool) -> c_int;
-    pub fn GetUserId() -> Oid;
     pub fn InNoForceRLSOperation() -> bool;
     pub fn BuildIndexValueDescription(
         index: Relation,
         values: *const pg_sys::Datum,
         nulls: *const bool,
     ) -> *mut c_char;
+
+    // indexes
+    pub fn RelationGetIndexPredicate(index: Relation) -> *mut List;
+    pub fn RelationGetIndexExpressions(index: Relation) -> *mut List;
+    pub fn get_opfamily_member(family: Oid, left: Oid, right: Oid, strategy: i16) -> Oid;
+    pub fn get_opcode(operator: Oid) -> Oid;
+    pub fn ScanKeyEntryInitialize(
+        entry: *mut ScanKeyData,
+        flags: c_int,
+        attno: i16,
+        strategy: u16,
+        subtype: Oid,
+        collation: Oid,
+        procedure: Oid,
+        argument: pg_sys::Datum,
+    );
+    pub fn index_beginscan(
+        heap: Relation,
+        index: Relation,
+        snapshot: Snapshot,
+        #[cfg(feature = "pg18")] instrument: *mut IndexScanInstrumentation,
+        keys: c_int,
+        orderbys: c_int,
+    ) -> IndexScanDesc;
+    pub fn index_rescan(
+        scan: IndexScanDesc,
+        keys: *const ScanKeyData,
+        key_count: c_int,
+        orderbys: *const ScanKeyData,
+        orderby_count: c_int,
+    );
+    pub fn index_getnext_slot(
+        scan: IndexScanDesc,
+        direction: ScanDirection::Type,
+        slot: *mut TupleTableSlot,
+    ) -> bool;
+    pub fn index_endscan(scan: IndexScanDesc);
+    pub fn equal(a: *const c_void, b: *const c_void) -> bool;
 
     // locks
     pub fn LockAcquireExtended(

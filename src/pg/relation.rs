@@ -131,6 +131,12 @@ impl Table {
         }
     }
 
+    /// Whether the table itself holds no rows, only its partitions do.
+    pub fn is_partitioned(self) -> bool {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
+    }
+
     /// The topmost partitioned table above this one, or the table itself.
     pub fn root(self) -> Oid {
         // SAFETY: the ancestor list of a partition is never empty and ends with the root.
