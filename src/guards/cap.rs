@@ -11,7 +11,7 @@
 use super::locking;
 use crate::errors::{self, Code};
 use crate::pg::cache;
-use crate::pg::cap_index::{self, read_integer, CapIndex, Direction, Scan};
+use crate::pg::cap_index::{self, read_integer, CapIndex, Direction, Pass, Scan};
 use crate::pg::error::Report;
 use crate::pg::key::{slot_integer, Key, KeyValues};
 use crate::pg::lock::{Family, Tag};
@@ -306,17 +306,17 @@ pub fn choose(
     preferred: Option<i64>,
 ) -> Result<Option<i64>, Report> {
     let single = locking::prepare(table.oid(), Family::Slots)?;
-    let mut scan = rule.index.open(table, key);
+    let scan = rule.index.open(table, key);
     let mut search = Search { table, rule, key, single, reserved: None };
     if let Some(slot) = preferred {
-        if search.reserve(&mut scan, slot)? {
+        if search.reserve(&scan, slot, None)? {
             scan.close();
             return Ok(Some(slot));
         }
     }
     loop {
         search.reserved = None;
-        if let Some(slot) = search.pass(&mut scan)? {
+        if let Some(slot) = search.pass(&scan)? {
             scan.close();
             return Ok(Some(slot));
         }
@@ -373,7 +373,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Looks once through the slots in the order that `fill` says.
-    fn pass(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+    fn pass(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
         if self.rule.options.fill == Fill::Append {
             if let Some(slot) = self.past_highest(scan)? {
                 return Ok(Some(slot));
@@ -383,12 +383,12 @@ impl Search<'_> {
     }
 
     /// A slot above all taken ones.
-    fn past_highest(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+    fn past_highest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
         let mut pass = scan.pass(Direction::Highest);
         let highest = pass.next_taken().unwrap_or(0);
         pass.done();
         for slot in highest + 1..=self.rule.options.slots {
-            if self.reserve(scan, slot)? {
+            if self.reserve(scan, slot, None)? {
                 return Ok(Some(slot));
             }
         }
@@ -396,7 +396,7 @@ impl Search<'_> {
     }
 
     /// The lowest free slot.
-    fn lowest(&mut self, scan: &mut Scan) -> Result<Option<i64>, Report> {
+    fn lowest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
         let slots = self.rule.options.slots;
         let mut pass = scan.pass(Direction::Lowest);
         let mut next = 1;
@@ -404,7 +404,7 @@ impl Search<'_> {
             let taken = pass.next_taken();
             let end = taken.map_or(slots, |t| (t - 1).min(slots));
             while next <= end {
-                if self.reserve(scan, next)? {
+                if self.reserve(scan, next, Some(&pass))? {
                     pass.done();
                     return Ok(Some(next));
                 }
@@ -419,10 +419,12 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Reserves a slot that looked free, if it still is and nobody else has it.
-    fn reserve(&mut self, scan: &mut Scan, slot: i64) -> Result<bool, Report> {
+    /// Reserves a slot that looked free, if it still is and nobody else has it. The pass that found
+    /// it free need not be repeated if nobody has committed since.
+    fn reserve(&mut self, scan: &Scan, slot: i64, pass: Option<&Pass>) -> Result<bool, Report> {
+        let is_taken = || !pass.is_some_and(Pass::is_current) && scan.is_taken(slot);
         if !self.single {
-            return Ok(!scan.is_taken(slot));
+            return Ok(!is_taken());
         }
         let tag = slot_tag(self.table, self.rule, self.key, slot);
         let held = tag.is_held(false);
@@ -430,7 +432,7 @@ impl Search<'_> {
             self.reserved = self.reserved.or(Some(slot));
             return Ok(false);
         }
-        if scan.is_taken(slot) {
+        if is_taken() {
             if !held {
                 tag.release();
             }

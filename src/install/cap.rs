@@ -41,13 +41,16 @@ impl Cap {
         self.predicate.as_deref().unwrap_or("TRUE")
     }
 
+    /// Postgres reads the CHECK anew for every statement, so it is no longer than it has to be.
     fn check(&self) -> String {
         let slot = identifier(&self.column);
-        format!(
-            "CHECK ({slot} BETWEEN 0 AND {} AND (({}) IS NOT TRUE OR {slot} IS NOT NULL))",
-            self.slots,
-            self.condition()
-        )
+        let (slots, predicate) = (self.slots, &self.predicate);
+        match predicate {
+            Some(predicate) => format!(
+                "CHECK ({slot} BETWEEN 0 AND {slots} AND (({predicate}) IS NOT TRUE OR {slot} IS NOT NULL))"
+            ),
+            None => format!("CHECK ({slot} BETWEEN 0 AND {slots} AND {slot} IS NOT NULL)"),
+        }
     }
 
     fn index_predicate(&self) -> String {

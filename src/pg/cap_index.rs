@@ -39,8 +39,11 @@ pub struct CapIndex {
     pub key: Key,
     /// The predicate without its conditions on the slot; `None` if nothing else is left.
     predicate: Option<Key>,
-    /// Equality conditions on the key's parts, and on the slot as the last.
-    conditions: &'static [pg_sys::ScanKeyData],
+    /// Equality conditions on the key's parts, and on the slot as the last. Scans write their
+    /// values here; a scan copies them when it begins, so one set serves all.
+    conditions: *mut pg_sys::ScanKeyData,
+    /// Where scans put the rows they find; empty between scans.
+    row: *mut *mut pg_sys::TupleTableSlot,
     slot: Column,
 }
 
@@ -205,11 +208,17 @@ unsafe fn compile(table: Table, index: pg_sys::Relation, slot: Column) -> CapInd
                 rest = raw::lappend(rest, node as *mut _);
             }
         }
+        let row = raw::palloc(size_of::<*mut pg_sys::TupleTableSlot>()) as *mut _;
+        *row = raw::MakeSingleTupleTableSlot(
+            raw::CreateTupleDescCopyConstr((*table.as_raw()).rd_att),
+            raw::table_slot_callbacks(table.as_raw()),
+        );
         CapIndex {
             oid: (*index).rd_id,
             key,
             predicate: (!rest.is_null()).then(|| Key::of_conditions(rest)),
-            conditions: core::slice::from_raw_parts(conditions, count),
+            conditions,
+            row,
             slot,
         }
     }
@@ -239,37 +248,53 @@ impl CapIndex {
 
     /// Whether two keys without NULLs are the same to the index.
     pub fn same_key(&self, a: &KeyValues, b: &KeyValues) -> bool {
-        self.conditions.iter().zip(a.as_slice().iter().zip(b.as_slice())).all(
-            |(condition, (a, b))| {
-                // SAFETY: the operator's function compares two values of the part's type.
-                unsafe {
-                    let function = &raw const condition.sk_func as *mut pg_sys::FmgrInfo;
-                    FunctionCall2Coll(function, condition.sk_collation, *a, *b).value() != 0
-                }
-            },
-        )
+        a.as_slice().iter().zip(b.as_slice()).enumerate().all(|(i, (a, b))| {
+            // SAFETY: there is a condition for each part, whose function compares two values of
+            // the part's type.
+            unsafe {
+                let condition = self.conditions.add(i);
+                let function = &raw mut (*condition).sk_func;
+                FunctionCall2Coll(function, (*condition).sk_collation, *a, *b).value() != 0
+            }
+        })
+    }
+
+    /// The row for a new scan. One that is not empty was left by a scan that an ERROR ended: its
+    /// buffer is no longer pinned, so it must not be cleared but is given up.
+    #[inline]
+    unsafe fn empty_row(&self) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: made in `compile`, replaced only here by one of the same kind.
+        unsafe {
+            let row = *self.row;
+            if (*row).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 == 0 {
+                let caller = pg_sys::CurrentMemoryContext;
+                pg_sys::CurrentMemoryContext = (*row).tts_mcxt;
+                *self.row =
+                    raw::MakeSingleTupleTableSlot((*row).tts_tupleDescriptor, (*row).tts_ops);
+                pg_sys::CurrentMemoryContext = caller;
+            }
+            *self.row
+        }
     }
 
     /// Starts reading the slots of a key.
     #[inline]
     pub fn open(&self, table: Table, key: &KeyValues) -> Scan {
-        let mut conditions = [pg_sys::ScanKeyData::default(); MAX_PARTS];
-        let count = self.conditions.len() - 1;
-        for (i, (template, value)) in
-            self.conditions.iter().zip(key.as_slice()).enumerate().take(count)
-        {
-            conditions[i] = *template;
-            conditions[i].sk_argument = *value;
-        }
-        if let Some(template) = self.conditions.last() {
-            conditions[count] = *template;
-        }
-        // SAFETY: the writer holds a lock on every index of the table (a reader took one in
-        // `open_for_reading`); the slot belongs to the current memory context.
+        // SAFETY: there is a condition for each part; the writer holds a lock on every index of
+        // the table, a reader has opened it.
         unsafe {
+            for (i, value) in key.as_slice().iter().enumerate() {
+                (*self.conditions.add(i)).sk_argument = *value;
+            }
             let index = raw::index_open(self.oid, pg_sys::AccessShareLock as c_int);
-            let row = raw::table_slot_create(table.as_raw(), core::ptr::null_mut());
-            Scan { table, index, row, conditions, count, slot: self.slot }
+            Scan {
+                table,
+                index,
+                row: self.empty_row(),
+                conditions: self.conditions,
+                count: key.as_slice().len(),
+                slot: self.slot,
+            }
         }
     }
 
@@ -312,7 +337,7 @@ pub struct Scan {
     table: Table,
     index: pg_sys::Relation,
     row: *mut pg_sys::TupleTableSlot,
-    conditions: [pg_sys::ScanKeyData; MAX_PARTS],
+    conditions: *mut pg_sys::ScanKeyData,
     count: usize,
     slot: Column,
 }
@@ -340,7 +365,7 @@ impl Scan {
                 count as c_int,
                 0,
             );
-            raw::index_rescan(scan, self.conditions.as_ptr(), count as c_int, core::ptr::null(), 0);
+            raw::index_rescan(scan, self.conditions, count as c_int, core::ptr::null(), 0);
             scan
         }
     }
@@ -364,11 +389,11 @@ impl Scan {
 
     /// Whether a slot of the key is taken, as of now.
     #[inline]
-    pub fn is_taken(&mut self, slot: i64) -> bool {
-        self.conditions[self.count].sk_argument = Datum::from(slot);
+    pub fn is_taken(&self, slot: i64) -> bool {
         let snapshot = Deciding::take();
-        // SAFETY: as in `begin`.
+        // SAFETY: as in `begin`; the condition on the slot follows those on the key.
         unsafe {
+            (*self.conditions.add(self.count)).sk_argument = Datum::from(slot);
             let scan = self.begin(snapshot.as_raw(), self.count + 1);
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
             let taken = raw::index_getnext_slot(scan, direction, self.row);
@@ -427,13 +452,18 @@ impl Scan {
     pub fn close(self) {
         // SAFETY: opened in `CapIndex::open`.
         unsafe {
-            raw::ExecDropSingleTupleTableSlot(self.row);
             raw::index_close(self.index, pg_sys::AccessShareLock as c_int);
         }
     }
 }
 
 impl Pass {
+    /// Whether what the pass has found free is still so.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.snapshot.is_current()
+    }
+
     /// The next taken slot.
     #[inline]
     pub fn next_taken(&mut self) -> Option<i64> {

@@ -68,6 +68,7 @@ extern "C-unwind" {
         desc: TupleDesc,
         ops: *const TupleTableSlotOps,
     ) -> *mut TupleTableSlot;
+    pub fn table_slot_callbacks(rel: Relation) -> *const TupleTableSlotOps;
     pub fn ExecDropSingleTupleTableSlot(slot: *mut TupleTableSlot);
     pub fn ExecStoreVirtualTuple(slot: *mut TupleTableSlot) -> *mut TupleTableSlot;
     pub fn table_slot_create(rel: Relation, registry: *mut *mut List) -> *mut TupleTableSlot;

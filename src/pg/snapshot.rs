@@ -16,7 +16,11 @@ extern "C-unwind" {
 /// snapshot would, but an index scan under one can miss a live row that is being updated
 /// meanwhile: it does not stop at one moment.
 #[derive(Clone, Copy)]
-pub struct Deciding(Snapshot);
+pub struct Deciding {
+    snapshot: Snapshot,
+    /// How many transactions had ended when it was taken.
+    completed: u64,
+}
 
 impl Deciding {
     /// Takes the snapshot; do so after the lock that makes the decision final is held.
@@ -24,22 +28,35 @@ impl Deciding {
     pub fn take() -> Deciding {
         // SAFETY: RegisterSnapshot copies the static snapshot, so that curcid is ours to set.
         unsafe {
-            let snapshot = RegisterSnapshot(GetLatestSnapshot());
+            let latest = GetLatestSnapshot();
+            let completed = (*latest).snapXactCompletionCount;
+            let snapshot = RegisterSnapshot(latest);
             (*snapshot).curcid = GetCurrentCommandId(false) + 1;
-            Deciding(snapshot)
+            Deciding { snapshot, completed }
+        }
+    }
+
+    /// Whether a snapshot taken now would show the same: no transaction has ended since, and this
+    /// one has run no further command. Saves a second look at the index.
+    #[inline]
+    pub fn is_current(self) -> bool {
+        // SAFETY: the snapshot is registered; the latest one is only read.
+        unsafe {
+            (*GetLatestSnapshot()).snapXactCompletionCount == self.completed
+                && (*self.snapshot).curcid == GetCurrentCommandId(false) + 1
         }
     }
 
     #[inline]
     pub fn as_raw(self) -> Snapshot {
-        self.0
+        self.snapshot
     }
 
     /// Gives the snapshot back.
     #[inline]
     pub fn done(self) {
         // SAFETY: registered in `take`.
-        unsafe { UnregisterSnapshot(self.0) }
+        unsafe { UnregisterSnapshot(self.snapshot) }
     }
 }
 
