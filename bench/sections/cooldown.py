@@ -1,0 +1,84 @@
+"""Cooldown guard: inserts against the native exclusion constraint and article D's statements."""
+
+from harness import Report, Session, Table, alternate
+from report import ratio, us
+
+USERS = 1_000
+ROWS_PER_USER = 5  # eight days apart, so that every row is allowed
+COMMIT_EVERY = 100
+ROUNDS = 15
+
+PLAIN, EXCLUSION, ARTICLE, OURS = (
+    "plain insert, btree index", "EXCLUDE USING gist", "article D's lock and look", "raceguard")
+
+TABLE = """CREATE TABLE {table} ("userId" int NOT NULL, "createdAt" timestamp NOT NULL,
+    highlighted boolean NOT NULL, "postContent" text NOT NULL);"""
+INDEX = """CREATE INDEX ON {table} ("userId", "createdAt") WHERE highlighted;"""
+
+SETUP = {
+    PLAIN: TABLE + INDEX,
+    EXCLUSION: TABLE + """ALTER TABLE {table} ADD EXCLUDE USING gist
+        ("userId" WITH =, tsrange("createdAt", "createdAt" + interval '7 days') WITH &&)
+        WHERE (highlighted);""",
+    ARTICLE: TABLE + INDEX,
+}
+INSERT = "INSERT INTO {table} VALUES (k, at, true, 'some text');"
+STATEMENT = dict.fromkeys(SETUP, INSERT) | {
+    ARTICLE: """
+        PERFORM pg_advisory_xact_lock(5000, k);
+        PERFORM 1 FROM {table} WHERE "userId" = k AND highlighted IS TRUE
+            AND "createdAt" >= at - interval '1 week';
+        IF FOUND THEN
+            RAISE EXCEPTION 'Already have a highlighted post in the previous seven days';
+        END IF;
+    """ + INSERT,
+}
+VARIANTS = list(SETUP)
+
+
+def make(session, variant):
+    name = f"cooldown_{VARIANTS.index(variant)}"
+    session.sql(SETUP[variant].format(table=name))
+    session.sql(f"""
+        CREATE PROCEDURE fill_{name}(INOUT us double precision) LANGUAGE plpgsql AS $$
+        DECLARE
+            started timestamptz;
+            at timestamp;
+        BEGIN
+            COMMIT;
+            started := clock_timestamp();
+            FOR i IN 1 .. {ROWS_PER_USER} LOOP
+                at := timestamp '2026-01-01' + i * interval '8 days';
+                FOR k IN 1 .. {USERS} LOOP
+                    {STATEMENT[variant].format(table=name)}
+                    IF k % {COMMIT_EVERY} = 0 THEN
+                        COMMIT;
+                    END IF;
+                END LOOP;
+            END LOOP;
+            us := extract(epoch FROM clock_timestamp() - started) * 1e6
+                / {USERS * ROWS_PER_USER};
+        END;
+        $$;""")
+    return name
+
+
+def run():
+    with Session() as session:
+        names = {variant: make(session, variant) for variant in VARIANTS}
+
+        def once(variant):
+            # Statistics of a full table, else the article's look scans the whole of it.
+            session.sql(f"TRUNCATE {names[variant]};")
+            return session.number(f"CALL fill_{names[variant]}(NULL);")
+
+        for variant, name in names.items():
+            once(variant)
+            session.sql(f"ANALYZE {name};")
+        medians = alternate(VARIANTS, ROUNDS, once)
+    return Report("Cooldown", [
+        Table("One insert, us", ["statement", "us per insert", "against EXCLUDE"],
+              [[v, us(t), ratio(t / medians[EXCLUSION])] for v, t in medians.items()],
+              f"{USERS} users with {ROWS_PER_USER} rows each, {COMMIT_EVERY} inserts in a "
+              f"transaction; median of {ROUNDS} rounds."),
+    ])
