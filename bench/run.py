@@ -35,6 +35,7 @@ def main(twins, wanted):
         session.sql(f"CREATE DATABASE {DATABASE};")
     os.environ["PGDATABASE"] = DATABASE
     with Session({"twins": twins}) as session:
+        session.sql("CREATE EXTENSION raceguard;")
         session.sql((HERE / "sql/peers.sql").read_text())
     reports = []
     for name in wanted or sections.ORDER:

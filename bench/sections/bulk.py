@@ -8,8 +8,8 @@ from report import ratio
 ROWS = 1_000_000
 ROUNDS = 3
 
-NONE, TWIN, MODDATETIME, PLPGSQL, OURS = (
-    "no guard", "C twin", "contrib moddatetime", "PL/pgSQL trigger", "raceguard")
+NONE, EMPTY, TWIN, MODDATETIME, PLPGSQL, OURS = (
+    "no trigger", "empty C trigger", "C twin", "contrib moddatetime", "PL/pgSQL trigger", "raceguard")
 
 ORDERS = """CREATE TABLE {table} (id int PRIMARY KEY, shipping_address text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(), version bigint NOT NULL DEFAULT 1)
@@ -26,12 +26,15 @@ def trigger(call):
 
 VERSION = {
     NONE: ORDERS,
+    EMPTY: ORDERS + trigger("twin_empty()"),
     TWIN: ORDERS + trigger("twin_version('version')"),
     MODDATETIME: ORDERS + trigger("moddatetime('updated_at')"),
     PLPGSQL: ORDERS + trigger("plpgsql_version()"),
+    OURS: ORDERS + "SELECT raceguard.add_version('{table}');",
 }
 KEY_LOCK = {
     NONE: POSTS,
+    EMPTY: POSTS + trigger("twin_empty()"),
     TWIN: POSTS + trigger("twin_key_lock('userId')"),
     "article D's trigger": POSTS + trigger('"take_post_modify_lock_function"()'),
 }
@@ -75,7 +78,7 @@ def table(title, measured, note=""):
             seconds, grown = result
             rows.append([variant, f"{seconds:.2f}", ratio(seconds / measured[NONE][0]),
                          f"{grown:.1f}"])
-    return Table(title, ["variant", "seconds", "against no guard", "backend growth, MiB"], rows, note)
+    return Table(title, ["variant", "seconds", "against no trigger", "backend growth, MiB"], rows, note)
 
 
 def run():

@@ -1,6 +1,7 @@
 """Version guard: trigger time per updated row, plain and with ignored columns."""
 
-from harness import Report, Session, Table, alternate
+import plot
+from harness import Report, Session, Table, Target, alternate
 from report import ns, ratio
 
 ROWS = 20_000
@@ -35,7 +36,9 @@ SETUP = {
     TWIN: trigger("twin_version('version')"),
     MODDATETIME: trigger("moddatetime('updated_at')"),
     PLPGSQL: trigger("plpgsql_version()"),
+    OURS: "SELECT raceguard.add_version('{table}');",
     TWIN_IGNORE: trigger("twin_version('version', 'hits', 'seen_at', 'note')"),
+    OURS_IGNORE: "SELECT raceguard.add_version('{table}', ignore => '{{hits,seen_at,note}}');",
 }
 
 
@@ -73,22 +76,33 @@ def table(title, medians, baseline, note):
 
 
 def run():
-    report = Report("Version guard")
-    narrow = [EMPTY, TWIN, MODDATETIME, PLPGSQL]
+    wide_variants = [TWIN, TWIN_IGNORE, OURS, OURS_IGNORE]
     with Session() as session:
-        bump = measure(session, "bump", NARROW, FILL_NARROW, narrow,
+        bump = measure(session, "bump", NARROW, FILL_NARROW, [EMPTY, TWIN, MODDATETIME, PLPGSQL, OURS],
                        "shipping_address = 'New Street'")
-        stated = measure(session, "stated", NARROW, FILL_NARROW, [EMPTY, TWIN, PLPGSQL],
+        stated = measure(session, "stated", NARROW, FILL_NARROW, [EMPTY, TWIN, PLPGSQL, OURS],
                          "shipping_address = 'New Street', version = version + 1")
-        wide = measure(session, "wide", WIDE, FILL_WIDE, [TWIN, TWIN_IGNORE], "c1 = c1 + 1")
-        last = measure(session, "last", WIDE, FILL_WIDE, [TWIN, TWIN_IGNORE], "c15 = c15 + '1 s'")
-        skipped = measure(session, "skip", WIDE, FILL_WIDE, [TWIN, TWIN_IGNORE], "hits = hits + 1")
+        first, last, skipped = (
+            measure(session, "wide", WIDE, FILL_WIDE, wide_variants, assignment)
+            for assignment in ("c1 = c1 + 1", "c15 = c15 + '1 s'", "hits = hits + 1"))
     note = f"Trigger time of EXPLAIN (ANALYZE), {ROWS} rows an update, median of {ROUNDS} rounds."
-    report.tables += [
-        table("The update does not state the version: one bump", bump, TWIN, note),
-        table("The update states OLD + 1: checked, left as it is", stated, TWIN, note),
-        table("20 columns, the first data column changes", wide, TWIN, note),
-        table("20 columns, the last data column changes", last, TWIN, note),
-        table("20 columns, only an ignored column changes", skipped, TWIN, note),
-    ]
-    return report
+    return Report(
+        "Version guard",
+        [
+            table("The update does not state the version: one bump", bump, TWIN, note),
+            table("The update states OLD + 1: checked, left as it is", stated, TWIN, note),
+            table("20 columns, the first data column changes", first, TWIN, note),
+            table("20 columns, the last data column changes", last, TWIN, note),
+            table("20 columns, only an ignored column changes", skipped, TWIN, note),
+        ],
+        [
+            Target(2, "version_guard against its C twin", 1.3, bump[OURS] / bump[TWIN]),
+            Target(3, "version_guard against its C twin", 1.15, bump[OURS] / bump[TWIN]),
+            Target(2, "version_guard against moddatetime", 1, bump[OURS] / bump[MODDATETIME]),
+            Target(3, "3 ignored of 20 columns, first column changes, against the plain C twin", 1.6,
+                   first[OURS_IGNORE] / first[TWIN]),
+            Target(3, "3 ignored of 20 columns, last column changes, against the plain C twin", 1.6,
+                   last[OURS_IGNORE] / last[TWIN]),
+        ],
+        [("version_guard.svg", "Trigger time per updated row",
+          plot.bars("Trigger time per updated row", "ns", bump))])
