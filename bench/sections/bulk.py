@@ -37,6 +37,7 @@ KEY_LOCK = {
     EMPTY: POSTS + trigger("twin_empty()"),
     TWIN: POSTS + trigger("twin_key_lock('userId')"),
     "article D's trigger": POSTS + trigger('"take_post_modify_lock_function"()'),
+    OURS: POSTS + """SELECT raceguard.add_key_lock('{table}', '"userId"');""",
 }
 
 

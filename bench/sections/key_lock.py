@@ -1,6 +1,7 @@
 """Key lock guard: a key already held, a thousand distinct keys, the first lock of a transaction."""
 
-from harness import Report, Session, Table, alternate
+import plot
+from harness import Report, Session, Table, Target, alternate
 from report import ns, ratio, us
 
 HELD_ROWS = 20_000
@@ -23,6 +24,8 @@ SETUP = {
     TWIN_NAMESPACE: trigger("twin_key_lock('userId', '5000')"),
     TWIN: trigger("twin_key_lock('userId')"),
     ARTICLE: trigger('"take_post_modify_lock_function"()'),
+    OURS_NAMESPACE: """SELECT raceguard.add_key_lock('{table}', '"userId"', namespace => 5000);""",
+    OURS: """SELECT raceguard.add_key_lock('{table}', '"userId"');""",
 }
 VARIANTS = list(SETUP)
 
@@ -103,18 +106,34 @@ def run():
         held = held_key(session)
         distinct = distinct_keys(session)
         first = first_lock(session)
-    per_row = ["trigger", "ns per row", "against C twin", "article D takes"]
-    return Report("Key lock", [
-        Table("The key is held already", per_row,
-              [[v, ns(t), ratio(t / held[TWIN]), ratio(held[ARTICLE] / t)] for v, t in held.items()],
-              f"Trigger time of EXPLAIN (ANALYZE), {HELD_ROWS} rows of one key in one transaction, "
-              f"median of {ROUNDS} rounds."),
-        Table("Distinct keys", per_row,
-              [[v, ns(t), ratio(t / distinct[TWIN]), ratio(distinct[ARTICLE] / t)]
-               for v, t in distinct.items()],
-              f"Trigger time of EXPLAIN (ANALYZE), {KEYS} rows and as many keys in one transaction."),
+    tables = [
+        Table(title, ["trigger", "ns per row", "against C twin", "article D's takes"],
+              [[v, ns(t), ratio(t / measured[TWIN]), ratio(measured[ARTICLE] / t)]
+               for v, t in measured.items()], note)
+        for title, measured, note in (
+            ("The key is held already", held,
+             f"Trigger time of EXPLAIN (ANALYZE), {HELD_ROWS} rows of one key in one transaction, "
+             f"median of {ROUNDS} rounds."),
+            ("Distinct keys", distinct,
+             f"Trigger time of EXPLAIN (ANALYZE), {KEYS} rows and as many keys in one transaction."))]
+    tables.append(
         Table("First lock of a transaction", ["trigger", "us per transaction", "more than empty, us"],
               [[v, us(t), us(t - first[EMPTY])] for v, t in first.items()],
               f"Whole transactions that update one row each, {TRANSACTIONS} a round, taking and "
-              f"releasing the lock included."),
-    ])
+              "releasing the lock included."))
+    targets = [
+        Target(2, "held key against the C twin", 1.3, held[OURS] / held[TWIN]),
+        Target(2, "held key, times faster than article D's trigger", 15, held[ARTICLE] / held[OURS],
+               at_least=True),
+        Target(4, "held key against the C twin", 1.15, held[OURS] / held[TWIN]),
+        Target(4, "held key with a namespace against the C twin", 1.15,
+               held[OURS_NAMESPACE] / held[TWIN_NAMESPACE]),
+        Target(4, "distinct keys against the C twin", 1.15, distinct[OURS] / distinct[TWIN]),
+        Target(4, "distinct keys with a namespace against the C twin", 1.15,
+               distinct[OURS_NAMESPACE] / distinct[TWIN_NAMESPACE]),
+        Target(4, "first lock of a transaction, more than the C twin", 2, first[OURS] - first[TWIN],
+               unit="us"),
+    ]
+    return Report("Key lock", tables, targets,
+                  [("key_lock.svg", "Trigger time per row, key held already",
+                    plot.bars("Trigger time per row, key held already", "ns", held))])
