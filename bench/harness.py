@@ -81,18 +81,43 @@ class Explained:
                 max((calls for _, calls in self.triggers.values()), default=0))
 
 
+class Rounds:
+    """Measurements by variant, one of each per round.
+
+    Ratios and differences are taken within a round and then their median, so that what slows the
+    machine down for a while slows both sides.
+    """
+
+    def __init__(self, values):
+        self.values = values
+
+    def __getitem__(self, variant):
+        return statistics.median(self.values[variant])
+
+    def medians(self):
+        return {variant: self[variant] for variant in self.values}
+
+    def ratio(self, variant, baseline):
+        return statistics.median(
+            a / b for a, b in zip(self.values[variant], self.values[baseline]))
+
+    def difference(self, variant, baseline):
+        return statistics.median(
+            a - b for a, b in zip(self.values[variant], self.values[baseline]))
+
+
 def alternate(variants, rounds, measure):
-    """Measures every variant once per round, the order turned round each time; medians by variant.
+    """Measures every variant once per round, the order turned round each time.
 
     One round before the first warms caches and is thrown away.
     """
-    seen = {variant: [] for variant in variants}
+    values = {variant: [] for variant in variants}
     for number in range(rounds + 1):
         for variant in variants if number % 2 else reversed(variants):
             value = measure(variant)
             if number:
-                seen[variant].append(value)
-    return {variant: statistics.median(values) for variant, values in seen.items()}
+                values[variant].append(value)
+    return Rounds(values)
 
 
 def pgbench(script, clients, seconds=None, transactions=None, variables=None):

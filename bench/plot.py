@@ -4,7 +4,7 @@ import math
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 170, 40, 48
+LEFT, RIGHT, TOP, BOTTOM = 64, 200, 40, 48
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 STYLE = ("text{font:12px sans-serif;fill:#222}.title{font-size:14px;font-weight:bold}"
          ".axis{stroke:#777}.grid{stroke:#ddd}.paper{fill:#fff}")

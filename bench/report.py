@@ -63,8 +63,8 @@ def as_text(reports):
 
 def as_markdown(reports, machine):
     parts = ["# Benchmarks", f"Written by `make bench`. {machine}",
-             "Ratios are of medians over rounds in alternating order; smaller is better except for "
-             "transactions per second. The C twins (bench/twins) are hand-written C triggers that do "
+             "Times are medians over rounds in alternating order; ratios and differences are taken within "
+             "a round and are medians too. The C twins (bench/twins) are hand-written C triggers that do "
              "the same work: the floor."]
     rows = target_rows(reports)
     if rows:

@@ -124,7 +124,7 @@ def measure(session, cap):
 def run():
     with Session() as session:
         by_cap = {cap: measure(session, cap) for cap in CAPS}
-    over = {v: [by_cap[cap][v] - by_cap[cap][PLAIN] for cap in CAPS]
+    over = {v: [by_cap[cap].difference(v, PLAIN) for cap in CAPS]
             for v in VARIANTS if v not in (BARE, PLAIN)}
     chart = plot.lines("Insert overhead over a plain insert, last rows of a key",
                        "cap", "microseconds", CAPS, over)
@@ -133,7 +133,7 @@ def run():
               [[v, *(us(by_cap[cap][v]) for cap in CAPS)] for v in VARIANTS],
               f"The last {LAST} rows of a key (all rows at cap 3), {COMMIT_EVERY} inserts in a "
               f"transaction, in a PL/pgSQL loop with cached plans, {OTHER_ROWS} rows of other users in "
-              f"the table; median of {ROUNDS} rounds ({ROUNDS_AT_10_000} at cap 10000)."),
+              f"the table; {ROUNDS} rounds ({ROUNDS_AT_10_000} at cap 10000)."),
         Table("Overhead over the plain insert into the same table and index, us",
               ["statement", *(f"cap {cap}" for cap in CAPS)],
               [[v, *map(us, values)] for v, values in over.items()]),
