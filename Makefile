@@ -5,7 +5,7 @@
 #   make test-all              also Postgres 17 (as root: in a chroot of Debian trixie)
 #   make regress [TESTS=...]   only pg_regress, on a debug build
 #   make isolation [TESTS=...] only the isolation specs, on a debug build
-#   make bench                 benchmarks against the peers
+#   make bench [ONLY=version]  benchmarks against the peers, or some sections of them
 #   make soak MINUTES=30       the race harness, as long as asked
 #   make install               into the Postgres of PG_CONFIG
 #   make installcheck          against the running server of PGHOST, PGPORT, PGUSER
@@ -35,7 +35,7 @@ regress isolation:
 	@scripts/one-suite.sh $@ $(TESTS)
 
 bench:
-	@scripts/bench.sh
+	@scripts/bench.sh $(ONLY)
 
 soak:
 	@scripts/soak.sh $(MINUTES)

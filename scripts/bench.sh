@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make bench: the release extension, a throwaway cluster, and bench/run.sh, which
-# finds PG_BIN, PG_MAJOR, DSN and the PG* variables in its environment.
+# make bench [ONLY=section]: the release extension, a throwaway cluster, and
+# bench/run.sh, which finds PG_BIN, PG_MAJOR, DSN and the PG* variables in its environment.
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
@@ -8,6 +8,6 @@
 run_begin
 setup "$(pg_wanted)"
 extension_install release
-cluster_start bench
+cluster_start bench "$(cat bench/postgresql.conf)"
 export PG_BIN PG_MAJOR
-bench/run.sh
+bench/run.sh "$@"

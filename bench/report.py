@@ -1,0 +1,79 @@
+"""Figures as text: the terminal's tables and results.md."""
+
+
+def ns(value):
+    return f"{value:.0f}"
+
+
+def us(value):
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def ms(value):
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def ratio(value):
+    return f"{value:.2f}x" if value < 100 else f"{value:.0f}x"
+
+
+def grid(header, rows):
+    """Rows in aligned columns, the first to the left and the others to the right."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(cells):
+        first, *others = zip(cells, widths)
+        return "  ".join([f"{first[0]:<{first[1]}}", *(f"{c:>{w}}" for c, w in others)]).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * w for w in widths), *map(line, rows)])
+
+
+def markdown(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def target_rows(reports):
+    rows = []
+    for report in reports:
+        for t in report.targets:
+            bound = "at least" if t.at_least else "at most"
+            shown = {"x": ratio, "us": lambda v: us(v) + " us"}[t.unit]
+            rows.append([t.what, t.issue, f"{bound} {shown(t.limit)}", shown(t.measured),
+                         "yes" if t.met() else "NO"])
+    return rows
+
+
+TARGET_HEADER = ["target", "issue", "bound", "measured", "met"]
+
+
+def as_text(reports):
+    parts = []
+    for report in reports:
+        parts.append(f"== {report.title} ==")
+        for table in report.tables:
+            parts.append(f"{table.title}\n\n{grid(table.header, table.rows)}")
+            if table.note:
+                parts.append(table.note)
+    rows = target_rows(reports)
+    if rows:
+        parts.append("== Targets ==\n\n" + grid(TARGET_HEADER, rows))
+    return "\n\n".join(parts)
+
+
+def as_markdown(reports, machine):
+    parts = ["# Benchmarks", f"Written by `make bench`. {machine}",
+             "Times are medians over rounds in alternating order; ratios and differences are taken within "
+             "a round and are medians too. The C twins (bench/twins) are hand-written C triggers that do "
+             "the same work: the floor."]
+    rows = target_rows(reports)
+    if rows:
+        parts += ["## Targets", markdown(TARGET_HEADER, rows)]
+    for report in reports:
+        parts.append(f"## {report.title}")
+        parts += [f"![{title}](plots/{name})" for name, title, _ in report.plots]
+        for table in report.tables:
+            parts += [f"### {table.title}", markdown(table.header, table.rows)]
+            if table.note:
+                parts.append(table.note)
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,58 @@
+"""Runs the benchmark sections against the server that PGHOST, PGPORT and PGUSER name.
+
+Usage: run.py TWINS_LIBRARY [SECTION ...]
+Without sections: all of them, and results.md and plots/ are written anew.
+"""
+
+import importlib
+import os
+import sys
+import time
+
+import report
+import sections
+from harness import HERE, BenchError, Session
+
+
+DATABASE = "raceguard_bench"
+
+
+def machine():
+    with open("/proc/cpuinfo") as info:
+        models = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
+    model = models[0] if models else "unknown processor"
+    with Session() as session:
+        postgres = session.sql("SHOW server_version;").split()[0]
+    return f"Machine: {model}, {os.cpu_count()} cores; PostgreSQL {postgres}."
+
+
+def main(twins, wanted):
+    unknown = [name for name in wanted if name not in sections.ORDER]
+    if unknown:
+        sys.exit(f"no section {', '.join(unknown)}; there are: {', '.join(sections.ORDER)}")
+    with Session(database="postgres") as session:
+        session.sql(f"DROP DATABASE IF EXISTS {DATABASE};")
+        session.sql(f"CREATE DATABASE {DATABASE};")
+    os.environ["PGDATABASE"] = DATABASE
+    with Session({"twins": twins}) as session:
+        session.sql("CREATE EXTENSION raceguard;")
+        session.sql((HERE / "sql/peers.sql").read_text())
+    reports = []
+    for name in wanted or sections.ORDER:
+        started = time.monotonic()
+        reports.append(importlib.import_module(f"sections.{name}").run())
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    print(report.as_text(reports), machine(), sep="\n\n")
+    if not wanted:
+        (HERE / "plots").mkdir(exist_ok=True)
+        for finished in reports:
+            for name, _, svg in finished.plots:
+                (HERE / "plots" / name).write_text(svg)
+        (HERE / "results.md").write_text(report.as_markdown(reports, machine()))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], sys.argv[2:])
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
