@@ -1,0 +1,47 @@
+//! The invariants, each judged from the history of a round and the tables it left behind.
+
+mod alone;
+mod replies;
+mod room;
+mod tables;
+
+pub use alone::ALONE;
+pub use replies::{SWALLOWED, UNEXPECTED, UNREFUSED};
+pub use room::{HAD_ROOM, TOO_MANY};
+pub use tables::{LEAKED, VERSIONED};
+
+use crate::history::{History, Violation};
+use crate::language::{Invariant, Workload};
+use crate::session::Session;
+
+/// Everything a round broke. An Err is a failure to look, not a broken invariant.
+pub fn check(
+    workload: &Workload,
+    history: &History,
+    admin: &mut Session,
+) -> Result<Vec<Violation>, String> {
+    let mut broken = replies::check(workload, history);
+    for (index, invariant) in workload.invariants.iter().enumerate() {
+        match invariant {
+            Invariant::Never { name, .. } => broken.extend(tables::never(name, index, history)),
+            Invariant::Counted { name, sql } => {
+                broken.extend(tables::counted(name, history, &admin.rows(sql)?))
+            }
+            Invariant::Touched { name, sql } => {
+                broken.extend(tables::touched(name, history, &admin.rows(sql)?))
+            }
+            Invariant::Alone => broken.extend(alone::check(history)),
+            Invariant::Room { code, most, period } => {
+                let rule = room::Rule {
+                    code,
+                    most: *most,
+                    period: *period,
+                };
+                broken.extend(rule.check(workload, history));
+            }
+            Invariant::Versioned { .. } => broken.extend(tables::versioned(index, history)),
+        }
+    }
+    broken.extend(tables::no_leaked_locks(admin)?);
+    Ok(broken)
+}

@@ -1,0 +1,106 @@
+//! Caps that overflow, collide, or refuse although there is room.
+
+use super::{instead, SelfTest, Verdict};
+use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED};
+use crate::language::{Isolation, Workload};
+use crate::workloads::cap::{three_unguarded, upserts};
+
+const COLUMN: &str = "ALTER TABLE posts ADD slot int CHECK (slot BETWEEN 1 AND 3)";
+const INDEX: &str = "CREATE UNIQUE INDEX posts_cap ON posts (user_id, slot) WHERE highlighted";
+const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON posts \
+                       FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// A trigger that gives a row entering the cap the slot that `$choose` finds.
+macro_rules! guard {
+    ($choose:literal) => {
+        concat!(
+            "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ ",
+            "DECLARE s int; BEGIN ",
+            "IF NOT NEW.highlighted THEN NEW.slot := NULL; RETURN NEW; END IF; ",
+            "IF TG_OP = 'UPDATE' AND OLD.highlighted AND OLD.user_id = NEW.user_id THEN ",
+            "RETURN NEW; END IF; ",
+            $choose,
+            " NEW.slot := s; RETURN NEW; END $$"
+        )
+    };
+}
+
+/// Looks for a free slot through SPI, as the article's statement does.
+const LOOKS_FIRST: &str = guard!(
+    "SELECT min(g) INTO s FROM generate_series(1, 3) g WHERE NOT EXISTS (SELECT FROM posts p \
+     WHERE p.user_id = NEW.user_id AND p.highlighted AND p.slot = g); \
+     IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
+);
+
+/// The same under a lock for the key. Under REPEATABLE READ the snapshot is older than the lock.
+const LOCKS_FIRST: &str = guard!(
+    "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int); \
+     SELECT min(g) INTO s FROM generate_series(1, 3) g WHERE NOT EXISTS (SELECT FROM posts p \
+     WHERE p.user_id = NEW.user_id AND p.highlighted AND p.slot = g); \
+     IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
+);
+
+/// Does not wait: a slot that somebody is just filling counts as taken, though he may roll back.
+const NEVER_WAITS: &str = guard!(
+    "FOR g IN 1..3 LOOP \
+         CONTINUE WHEN NOT pg_try_advisory_xact_lock(NEW.user_id::int, g); \
+         IF NOT EXISTS (SELECT FROM posts p \
+             WHERE p.user_id = NEW.user_id AND p.highlighted AND p.slot = g) THEN \
+             s := g; EXIT; END IF; \
+     END LOOP; \
+     IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
+);
+
+fn at_read_committed(mut w: Workload) -> Workload {
+    w.isolation = &[Isolation::ReadCommitted];
+    w
+}
+
+fn with_upserts() -> Workload {
+    let mut w = at_read_committed(three_unguarded());
+    w.statements.extend(upserts());
+    w
+}
+
+pub fn all() -> Vec<SelfTest> {
+    let caught = Verdict::Caught;
+    let plain = three_unguarded;
+    vec![
+        instead(
+            "cap_looks_first",
+            plain(),
+            &[COLUMN, LOOKS_FIRST, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cap_lock_then_snapshot",
+            plain(),
+            &[COLUMN, LOCKS_FIRST, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cap_duplicate_key",
+            plain(),
+            &[COLUMN, INDEX, LOOKS_FIRST, TRIGGER],
+            caught(UNEXPECTED),
+        ),
+        instead(
+            "cap_never_waits",
+            at_read_committed(plain()),
+            &[COLUMN, INDEX, NEVER_WAITS, TRIGGER],
+            caught(HAD_ROOM),
+        ),
+        instead(
+            "cap_refuses_upserts",
+            with_upserts(),
+            &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
+            caught(HAD_ROOM),
+        ),
+        instead(
+            "cap_sound",
+            at_read_committed(plain()),
+            &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
+            Verdict::Clean,
+        ),
+    ]
+}

@@ -1,0 +1,62 @@
+//! The harness tests itself: every invariant is broken by a guard that somebody might really write
+//! (most are the articles' own), and the harness has to notice. Sound guards written in plain
+//! PL/pgSQL beside them have to pass, or the harness sees ghosts.
+
+mod cap;
+mod key_lock;
+mod version;
+
+use crate::language::Workload;
+
+pub enum Verdict {
+    /// Breaks this invariant.
+    Caught(&'static str),
+    /// Breaks none.
+    Clean,
+}
+
+impl Verdict {
+    pub fn invariant(&self) -> Option<&'static str> {
+        match self {
+            Verdict::Caught(invariant) => Some(invariant),
+            Verdict::Clean => None,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Verdict::Caught(invariant) => format!("has to be caught by \"{invariant}\""),
+            Verdict::Clean => "is sound and has to pass".to_string(),
+        }
+    }
+}
+
+pub struct SelfTest {
+    pub name: &'static str,
+    pub workload: Workload,
+    pub verdict: Verdict,
+}
+
+/// `workload` with another guard. The schema's name comes from the workload's.
+fn instead(
+    name: &'static str,
+    mut workload: Workload,
+    guard: &[&'static str],
+    verdict: Verdict,
+) -> SelfTest {
+    workload.name = name;
+    workload.guard = guard.to_vec();
+    SelfTest {
+        name,
+        workload,
+        verdict,
+    }
+}
+
+pub fn all() -> Vec<SelfTest> {
+    version::all()
+        .into_iter()
+        .chain(key_lock::all())
+        .chain(cap::all())
+        .collect()
+}

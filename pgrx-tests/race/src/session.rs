@@ -1,0 +1,110 @@
+//! One client connection: connects, sends, tells a lost connection from an error.
+
+use crate::history::Reply;
+use postgres::{Client, NoTls, SimpleQueryMessage};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Shown in pg_stat_activity, so that a DBA can tell the harness's sessions from others.
+pub const APPLICATION: &str = "raceguard-race";
+
+/// A server that was killed needs a moment for crash recovery; longer than this is a failure.
+const RECONNECT_FOR: Duration = Duration::from_secs(60);
+
+pub struct Session {
+    dsn: String,
+    schema: String,
+    client: Client,
+    pub pid: i32,
+}
+
+impl Session {
+    pub fn connect(dsn: &str, schema: &str) -> Result<Session, String> {
+        let failed = |e: postgres::Error| format!("cannot connect to \"{dsn}\": {}", describe(&e));
+        let mut config: postgres::Config = dsn.parse().map_err(failed)?;
+        config.application_name(APPLICATION);
+        config.connect_timeout(Duration::from_secs(10));
+        let mut client = config.connect(NoTls).map_err(failed)?;
+        // A statement that takes 30 s waits for something that never comes; its 57014 is a failure
+        // in every workload. Deadlocks are part of the workloads: a second for each would leave
+        // most of the time unused.
+        client
+            .batch_execute(&format!(
+                "SET search_path = {schema}; SET statement_timeout = '30s'; \
+                 SET deadlock_timeout = '50ms'; SET client_min_messages = error"
+            ))
+            .map_err(failed)?;
+        let row = client
+            .query_one("SELECT pg_backend_pid()", &[])
+            .map_err(failed)?;
+        Ok(Session {
+            dsn: dsn.to_string(),
+            schema: schema.to_string(),
+            pid: row.get(0),
+            client,
+        })
+    }
+
+    /// Connects again after a lost connection, through a crash recovery if need be.
+    pub fn reconnect(&mut self) -> Result<(), String> {
+        let give_up = Instant::now() + RECONNECT_FOR;
+        loop {
+            match Session::connect(&self.dsn, &self.schema) {
+                Ok(session) => {
+                    *self = session;
+                    return Ok(());
+                }
+                Err(error) if Instant::now() > give_up => return Err(error),
+                Err(_) => sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    pub fn send(&mut self, sql: &str) -> Reply {
+        match self.client.simple_query(sql) {
+            Ok(messages) => Reply::Rows(rows(messages)),
+            Err(error) => match error.as_db_error() {
+                Some(db) if db.severity() != "FATAL" && db.severity() != "PANIC" => Reply::Error {
+                    code: db.code().code().to_string(),
+                    message: match db.detail() {
+                        Some(detail) => format!("{} ({detail})", db.message()),
+                        None => db.message().to_string(),
+                    },
+                },
+                _ => Reply::Lost(describe(&error)),
+            },
+        }
+    }
+
+    /// The rows, or an error text: for the harness's own work (setup, observers, final looks).
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        match self.send(sql) {
+            Reply::Rows(rows) => Ok(rows),
+            Reply::Error { code, message } => Err(format!("{code}: {message}\n  in: {sql}")),
+            Reply::Lost(text) => Err(format!("connection lost: {text}\n  in: {sql}")),
+        }
+    }
+}
+
+fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<Vec<Option<String>>> {
+    let row = |m| match m {
+        SimpleQueryMessage::Row(row) => Some(
+            (0..row.len())
+                .map(|i| row.get(i).map(str::to_string))
+                .collect(),
+        ),
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
+}
+
+/// The server's own words; the driver's Display says only "db error".
+fn describe(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}

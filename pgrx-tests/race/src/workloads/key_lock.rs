@@ -1,0 +1,114 @@
+//! Key locks: one transaction at a time inside a key, taken by calls, by triggers, or by hand in
+//! the guard's namespace. The counters in `tally` have no guard of their own: only the key lock
+//! keeps their increments from being lost.
+
+use crate::language::{Effect, Invariant, Statement, Workload};
+use crate::workloads::version::NO_LOST_UPDATE;
+
+pub fn all() -> Vec<Workload> {
+    vec![calls(), namespace()]
+}
+
+const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
+const WRITE: &str = "UPDATE tally SET n = {0} + 1 WHERE id = {key} RETURNING id";
+
+fn posts(name: &'static str, story: &'static str) -> Workload {
+    let mut w = Workload::new(name, story);
+    w.keys = 4;
+    w.setup = vec![
+        "CREATE TABLE posts (id bigint PRIMARY KEY, \"userId\" int NOT NULL, body bigint)",
+        "INSERT INTO posts SELECT g, 1 + g % {keys} FROM generate_series(1, 3 * {keys}) g",
+        "CREATE TABLE tally (id bigint PRIMARY KEY, n bigint NOT NULL DEFAULT 0)",
+        "INSERT INTO tally SELECT g FROM generate_series(1, {keys}) g",
+    ];
+    w.impatient = 5;
+    w.allowed.push("55P03");
+    w.invariants = vec![
+        Invariant::Alone,
+        Invariant::Counted {
+            name: NO_LOST_UPDATE,
+            sql: "SELECT id, n FROM tally",
+        },
+    ];
+    w.statements = vec![
+        Statement::new(
+            "update a row, then count",
+            2,
+            &[
+                "UPDATE posts SET body = {n} WHERE id = (SELECT id FROM posts \
+                 WHERE \"userId\" = {key} ORDER BY id LIMIT 1) AND \"userId\" = {key} RETURNING id",
+                READ,
+                WRITE,
+            ],
+            &[Effect::EnterFirst, Effect::Add],
+        ),
+        Statement::new(
+            "insert a row, count, delete it",
+            2,
+            &[
+                "INSERT INTO posts VALUES ({id}0, {key}, {n}) RETURNING id",
+                READ,
+                WRITE,
+                "DELETE FROM posts WHERE id = {id}0 RETURNING id",
+            ],
+            &[Effect::EnterFirst, Effect::Add],
+        )
+        .returning(1),
+        Statement::new(
+            "move a row",
+            1,
+            &[
+                "SELECT id FROM posts WHERE \"userId\" = {key} AND id < 1000 \
+                 ORDER BY id OFFSET {n} % 3 LIMIT 1",
+                "UPDATE posts SET \"userId\" = {other} WHERE id = {0} AND \"userId\" = {key} \
+                 RETURNING id",
+            ],
+            &[Effect::Enter, Effect::EnterOther],
+        ),
+    ];
+    w
+}
+
+/// `lock_key` and `try_lock_key` against the guard's own locks.
+pub fn calls() -> Workload {
+    let mut w = posts(
+        "key_lock_calls",
+        "lock_key, try_lock_key and the trigger on one key",
+    );
+    w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"')"];
+    w.statements.extend([
+        Statement::new(
+            "lock, then count",
+            4,
+            &["SELECT raceguard.lock_key('posts', {key})", READ, WRITE],
+            &[Effect::EnterFirst, Effect::Add],
+        ),
+        Statement::new(
+            "try to lock, then count",
+            2,
+            &[
+                "SELECT 1 WHERE raceguard.try_lock_key('posts', {key})",
+                READ,
+                WRITE,
+            ],
+            &[Effect::EnterFirst, Effect::Add],
+        ),
+    ]);
+    w
+}
+
+/// The guard in namespace 5000 against code that takes pg_advisory_xact_lock(5000, key) itself.
+pub fn namespace() -> Workload {
+    let mut w = posts(
+        "key_lock_namespace",
+        "the trigger against pg_advisory_xact_lock by hand",
+    );
+    w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"', namespace => 5000)"];
+    w.statements.push(Statement::new(
+        "lock by hand, then count",
+        5,
+        &["SELECT pg_advisory_xact_lock(5000, {key})", READ, WRITE],
+        &[Effect::EnterFirst, Effect::Add],
+    ));
+    w
+}

@@ -1,0 +1,11 @@
+//! The workloads that the guards have to survive, by guard.
+
+pub mod cap;
+pub mod key_lock;
+pub mod version;
+
+use crate::language::Workload;
+
+pub fn all() -> Vec<Workload> {
+    [version::all(), key_lock::all(), cap::all()].concat()
+}
