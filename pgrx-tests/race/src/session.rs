@@ -27,11 +27,12 @@ impl Session {
         let mut client = config.connect(NoTls).map_err(failed)?;
         // A statement that takes 30 s waits for something that never comes; its 57014 is a failure
         // in every workload. Deadlocks are part of the workloads: a second for each would leave
-        // most of the time unused.
+        // most of the time unused. A commit must survive the crash recovery after a kill -9 even on a
+        // server that by default does not wait for it.
         client
             .batch_execute(&format!(
                 "SET search_path = {schema}; SET statement_timeout = '30s'; \
-                 SET deadlock_timeout = '50ms'; SET client_min_messages = error"
+                 SET deadlock_timeout = '50ms'; SET synchronous_commit = on; SET client_min_messages = error"
             ))
             .map_err(failed)?;
         let row = client

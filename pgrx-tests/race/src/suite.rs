@@ -13,6 +13,11 @@ use crate::shrink::{shrink, Shrunk};
 use crate::workloads;
 use std::time::{Duration, Instant};
 
+/// A round ends with its script or after this long: a workload that mostly waits for deadlocks
+/// otherwise takes its whole time to find out what the first seconds had shown.
+const ROUND_AT_MOST: Duration = Duration::from_secs(3);
+const ROUND_AT_LEAST: Duration = Duration::from_millis(500);
+
 /// How long a failure may be cut down.
 const SHRINK_FOR: Duration = Duration::from_secs(25);
 
@@ -131,7 +136,8 @@ fn rounds(
         // Round n of seed s is round 1 of seed s + n: a failing round can be run by itself.
         let seed = options.seed.wrapping_add(totals.rounds);
         let script = workload.script(seed);
-        let end = deadline.max(Instant::now() + Duration::from_millis(500));
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let end = Instant::now() + rest.clamp(ROUND_AT_LEAST, ROUND_AT_MOST);
         let history = harness.round(workload, &script, seed, end)?;
         totals.add(&history);
         let broken = check(workload, &history, &mut harness.admin)?;

@@ -1,8 +1,8 @@
 //! Caps that overflow, collide, or refuse although there is room.
 
-use super::{instead, SelfTest, Verdict};
+use super::{at_read_committed, instead, SelfTest, Verdict};
 use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED};
-use crate::language::{Isolation, Workload};
+use crate::language::Workload;
 use crate::workloads::cap::{three_unguarded, upserts};
 
 const COLUMN: &str = "ALTER TABLE posts ADD slot int CHECK (slot BETWEEN 1 AND 3)";
@@ -50,11 +50,6 @@ const NEVER_WAITS: &str = guard!(
      END LOOP; \
      IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
 );
-
-fn at_read_committed(mut w: Workload) -> Workload {
-    w.isolation = &[Isolation::ReadCommitted];
-    w
-}
 
 fn with_upserts() -> Workload {
     let mut w = at_read_committed(three_unguarded());

@@ -2,11 +2,14 @@
 //! (most are the articles' own), and the harness has to notice. Sound guards written in plain
 //! PL/pgSQL beside them have to pass, or the harness sees ghosts.
 
+mod atomic;
 mod cap;
+mod cooldown;
 mod key_lock;
+mod parent;
 mod version;
 
-use crate::language::Workload;
+use crate::language::{Isolation, Workload};
 
 pub enum Verdict {
     /// Breaks this invariant.
@@ -53,10 +56,20 @@ fn instead(
     }
 }
 
+/// For guards that trust their transaction's snapshot, where that is not what is on trial.
+fn at_read_committed(mut w: Workload) -> Workload {
+    w.isolation = &[Isolation::ReadCommitted];
+    w
+}
+
 pub fn all() -> Vec<SelfTest> {
-    version::all()
-        .into_iter()
-        .chain(key_lock::all())
-        .chain(cap::all())
-        .collect()
+    let tests = [
+        version::all(),
+        key_lock::all(),
+        cap::all(),
+        cooldown::all(),
+        parent::all(),
+        atomic::all(),
+    ];
+    tests.into_iter().flatten().collect()
 }

@@ -1,0 +1,80 @@
+//! Cooldowns that let too much through, or too little.
+
+use super::{at_read_committed, instead, SelfTest, Verdict};
+use crate::checks::{HAD_ROOM, TOO_MANY};
+use crate::workloads::cooldown::one_unguarded;
+
+const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON posts \
+                       FOR EACH ROW EXECUTE FUNCTION guard()";
+
+macro_rules! guard {
+    ($lock:literal, $where:literal) => {
+        concat!(
+            "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ",
+            $lock,
+            " IF EXISTS (SELECT FROM posts p WHERE p.user_id = NEW.user_id AND p.id <> NEW.id AND ",
+            $where,
+            ") THEN RAISE 'too early' USING ERRCODE = 'RG429'; END IF; RETURN NEW; END $$"
+        )
+    };
+}
+
+const LOCK_HELD: &str = guard!(
+    "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int);",
+    "p.at > NEW.at - interval '24 hours' AND p.at < NEW.at + interval '24 hours'"
+);
+
+/// Article D's check when its lock is on another connection than its SELECT: none, that is.
+const NO_LOCK: &str = guard!(
+    "",
+    "p.at > NEW.at - interval '24 hours' AND p.at < NEW.at + interval '24 hours'"
+);
+
+/// Looks only back, as the article does: a row dated later than an existing one's past gets in.
+const LOOKS_BACK: &str = guard!(
+    "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int);",
+    "p.at > NEW.at - interval '24 hours' AND p.at <= NEW.at"
+);
+
+/// Counts the row exactly one period away, which may pass.
+const ONE_TOO_FAR: &str = guard!(
+    "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int);",
+    "p.at >= NEW.at - interval '24 hours' AND p.at <= NEW.at + interval '24 hours'"
+);
+
+pub fn all() -> Vec<SelfTest> {
+    let plain = || at_read_committed(one_unguarded());
+    let caught = Verdict::Caught;
+    vec![
+        instead(
+            "cooldown_without_lock",
+            plain(),
+            &[NO_LOCK, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cooldown_lock_then_snapshot",
+            one_unguarded(),
+            &[LOCK_HELD, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cooldown_looks_back",
+            plain(),
+            &[LOOKS_BACK, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cooldown_one_too_far",
+            plain(),
+            &[ONE_TOO_FAR, TRIGGER],
+            caught(HAD_ROOM),
+        ),
+        instead(
+            "cooldown_sound",
+            plain(),
+            &[LOCK_HELD, TRIGGER],
+            Verdict::Clean,
+        ),
+    ]
+}

@@ -1,0 +1,130 @@
+//! Cooldowns: never more than `max_rows` rows of a key within a period, in both directions of time,
+//! and no refusal where the period has room. Times are whole hours `{n}` after a fixed instant.
+
+use crate::checks::TOO_MANY;
+use crate::language::{Effect, Invariant, Statement, Workload};
+
+pub fn all() -> Vec<Workload> {
+    vec![one(), window()]
+}
+
+const PICK: &str = "SELECT id FROM posts WHERE user_id = {key} ORDER BY id OFFSET {n} % 5 LIMIT 1";
+/// An hour of the test's calendar; no literal depends on the session's time zone.
+macro_rules! at {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "timestamptz '2024-03-30 00:00+00' + {n} * interval '1 hour'",
+            $after
+        )
+    };
+}
+
+/// A day per period and `hours` in all: with 8 clients about as many are refused as get in.
+fn posts(name: &'static str, story: &'static str, most: usize, hours: u64) -> Workload {
+    let mut w = Workload::new(name, story);
+    w.keys = 2;
+    w.numbers = hours;
+    w.setup = vec![
+        "CREATE TABLE posts (id bigint PRIMARY KEY, user_id bigint NOT NULL, \
+         at timestamptz NOT NULL, body bigint NOT NULL DEFAULT 0)",
+        // So that edits move the neighbours' index entries while others look at them.
+        "CREATE INDEX posts_body ON posts (body)",
+    ];
+    w.impatient = 5;
+    w.allowed.extend(["RG429", "55P03"]);
+    w.invariants = vec![Invariant::Room {
+        code: "RG429",
+        most,
+        period: Some(24),
+    }];
+    w.statements = vec![
+        Statement::new(
+            "insert",
+            6,
+            &[at!(
+                "INSERT INTO posts (id, user_id, at) VALUES ({id}0, {key}, ",
+                ") RETURNING id"
+            )],
+            &[Effect::Hold],
+        ),
+        Statement::new(
+            "delete",
+            2,
+            &[
+                PICK,
+                "DELETE FROM posts WHERE id = {0} AND user_id = {key} RETURNING id",
+            ],
+            &[Effect::Free],
+        ),
+        Statement::new(
+            "another time",
+            1,
+            &[
+                PICK,
+                at!(
+                    "UPDATE posts SET at = ",
+                    " WHERE id = {0} AND user_id = {key} RETURNING id"
+                ),
+            ],
+            &[Effect::Retime],
+        ),
+        Statement::new(
+            "another key",
+            1,
+            &[
+                PICK,
+                at!(
+                    "UPDATE posts SET user_id = {other}, at = ",
+                    " WHERE id = {0} AND user_id = {key} RETURNING id"
+                ),
+            ],
+            &[Effect::Move],
+        ),
+        Statement::new(
+            "edit",
+            2,
+            &["UPDATE posts SET body = {n} WHERE user_id = {key} RETURNING id"],
+            &[],
+        ),
+    ];
+    w
+}
+
+/// One row per day and key, before its guard.
+pub fn one_unguarded() -> Workload {
+    let mut w = posts("cooldown_1", "one row per key within 24 hours", 1, 24 * 8);
+    w.invariants.push(Invariant::Never {
+        name: TOO_MANY,
+        sql: "SELECT a.user_id, a.id, b.id, a.at, b.at FROM posts a JOIN posts b USING (user_id) \
+              WHERE a.id <> b.id AND b.at >= a.at AND b.at < a.at + interval '24 hours'",
+    });
+    w
+}
+
+pub fn one() -> Workload {
+    let mut w = one_unguarded();
+    w.guard =
+        vec!["SELECT raceguard.add_cooldown('posts', 'user_id', at => 'at', period => '24 hours')"];
+    w
+}
+
+pub fn window() -> Workload {
+    let mut w = posts(
+        "cooldown_window",
+        "three rows per key within any 24 hours",
+        3,
+        24 * 4,
+    );
+    w.guard = vec![
+        "SELECT raceguard.add_cooldown('posts', 'user_id', at => 'at', period => '24 hours', \
+         max_rows => 3)",
+    ];
+    w.invariants.push(Invariant::Never {
+        name: TOO_MANY,
+        sql: "SELECT a.user_id, a.id, count(*) FROM posts a JOIN posts b \
+              ON b.user_id = a.user_id AND b.at >= a.at AND b.at < a.at + interval '24 hours' \
+              GROUP BY a.id HAVING count(*) > 3",
+    });
+    w
+}
