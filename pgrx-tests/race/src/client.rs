@@ -54,6 +54,7 @@ impl Worker<'_> {
             end_sent: begin,
             ended: begin,
             alive: begin,
+            lost: false,
             commit_error: None,
         };
         let mut open = format!("BEGIN ISOLATION LEVEL {}", txn.isolation.sql());
@@ -187,6 +188,7 @@ impl Worker<'_> {
                     return Err("a COMMIT was lost although nothing was killed".into());
                 }
                 log.ended = self.now();
+                log.lost = true;
             }
         }
         Ok(log)
@@ -231,6 +233,7 @@ impl Worker<'_> {
     fn lost(&mut self, mut log: TxnLog) -> Result<TxnLog, String> {
         self.session.reconnect()?;
         log.ended = self.now();
+        log.lost = true;
         Ok(log)
     }
 }

@@ -82,6 +82,8 @@ pub struct TxnLog {
     /// The last instant at which the server certainly still ran this transaction: when the last
     /// SQL that was answered with success had been sent.
     pub alive: u64,
+    /// The connection broke; the server may have noticed later than the client.
+    pub lost: bool,
     /// The answer to COMMIT, where it was an error.
     pub commit_error: Option<(String, String)>,
 }

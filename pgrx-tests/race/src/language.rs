@@ -76,6 +76,8 @@ pub struct Statement {
     pub must_return: Option<usize>,
     /// The SQLSTATE with which the statement must be refused whenever it finds a row.
     pub must_fail: Option<&'static str>,
+    /// The SQL, by position, that may never wait for a lock.
+    pub at_once: Option<usize>,
     /// Places that one run of the statement asks for.
     pub places: usize,
 }
@@ -89,6 +91,7 @@ impl Statement {
             effects: effects.to_vec(),
             must_return: None,
             must_fail: None,
+            at_once: None,
             places: 1,
         }
     }
@@ -100,6 +103,11 @@ impl Statement {
 
     pub fn refused_with(mut self, code: &'static str) -> Statement {
         self.must_fail = Some(code);
+        self
+    }
+
+    pub fn at_once(mut self, sql: usize) -> Statement {
+        self.at_once = Some(sql);
         self
     }
 
@@ -131,7 +139,8 @@ pub enum Invariant {
     /// No two transactions are inside one key at once.
     Alone,
     /// At most `most` rows of one key at once (within any `period`, where one is given), and a
-    /// refusal with `code` only where that many rows were in the way.
+    /// refusal with `code` only where that many rows were in the way. Without a period: no waiting
+    /// either, unless that many places were taken or being taken.
     Room {
         code: &'static str,
         most: usize,
@@ -150,6 +159,8 @@ pub struct Workload {
     pub setup: Vec<&'static str>,
     /// What puts the guard on them.
     pub guard: Vec<&'static str>,
+    /// Settings of every client's session, for SET.
+    pub settings: Vec<&'static str>,
     pub clients: usize,
     pub keys: u64,
     pub numbers: u64,
@@ -181,6 +192,7 @@ impl Workload {
             story,
             setup: Vec::new(),
             guard: Vec::new(),
+            settings: Vec::new(),
             clients: 8,
             keys: 3,
             numbers: 100,

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 /// The sessions of a workload, kept from round to round: the guards' per-session caches then meet
 /// tables that were dropped and made again.
 pub struct Harness {
-    dsn: String,
     schema: String,
     pub admin: Session,
     observer: Session,
@@ -25,19 +24,17 @@ pub struct Harness {
 impl Harness {
     pub fn new(dsn: &str, workload: &Workload, faults: Faults) -> Result<Harness, String> {
         let schema = format!("race_{}", workload.name);
-        let mut harness = Harness {
-            admin: Session::connect(dsn, &schema)?,
-            observer: Session::connect(dsn, &schema)?,
-            sessions: Vec::new(),
-            dsn: dsn.to_string(),
+        let path = format!("SET search_path = {schema}");
+        let settings = workload.settings.iter().map(|s| format!("; SET {s}"));
+        let clients = path.clone() + &settings.collect::<String>();
+        let sessions = (0..workload.clients).map(|_| Session::connect(dsn, &clients));
+        Ok(Harness {
+            admin: Session::connect(dsn, &path)?,
+            observer: Session::connect(dsn, &path)?,
+            sessions: sessions.collect::<Result<_, _>>()?,
             schema,
             faults,
-        };
-        while harness.sessions.len() < workload.clients {
-            let session = Session::connect(&harness.dsn, &harness.schema)?;
-            harness.sessions.push(session);
-        }
-        Ok(harness)
+        })
     }
 
     fn set_up(&mut self, workload: &Workload) -> Result<(), String> {

@@ -13,13 +13,14 @@ const RECONNECT_FOR: Duration = Duration::from_secs(60);
 
 pub struct Session {
     dsn: String,
-    schema: String,
+    /// Sent after connecting, each time.
+    settings: String,
     client: Client,
     pub pid: i32,
 }
 
 impl Session {
-    pub fn connect(dsn: &str, schema: &str) -> Result<Session, String> {
+    pub fn connect(dsn: &str, settings: &str) -> Result<Session, String> {
         let failed = |e: postgres::Error| format!("cannot connect to \"{dsn}\": {}", describe(&e));
         let mut config: postgres::Config = dsn.parse().map_err(failed)?;
         config.application_name(APPLICATION);
@@ -31,8 +32,8 @@ impl Session {
         // server that by default does not wait for it.
         client
             .batch_execute(&format!(
-                "SET search_path = {schema}; SET statement_timeout = '30s'; \
-                 SET deadlock_timeout = '50ms'; SET synchronous_commit = on; SET client_min_messages = error"
+                "SET statement_timeout = '30s'; SET deadlock_timeout = '50ms'; \
+                 SET synchronous_commit = on; SET client_min_messages = error; {settings}"
             ))
             .map_err(failed)?;
         let row = client
@@ -40,7 +41,7 @@ impl Session {
             .map_err(failed)?;
         Ok(Session {
             dsn: dsn.to_string(),
-            schema: schema.to_string(),
+            settings: settings.to_string(),
             pid: row.get(0),
             client,
         })
@@ -50,7 +51,7 @@ impl Session {
     pub fn reconnect(&mut self) -> Result<(), String> {
         let give_up = Instant::now() + RECONNECT_FOR;
         loop {
-            match Session::connect(&self.dsn, &self.schema) {
+            match Session::connect(&self.dsn, &self.settings) {
                 Ok(session) => {
                     *self = session;
                     return Ok(());

@@ -54,7 +54,7 @@ fn guards(options: &Options) -> Result<(usize, usize), String> {
     if workloads.is_empty() {
         return Err("no such workload; --list names them".into());
     }
-    let mut admin = Session::connect(&options.dsn, "public")?;
+    let mut admin = Session::connect(&options.dsn, "")?;
     admin.rows("CREATE EXTENSION IF NOT EXISTS raceguard")?;
     let share = Duration::from_secs_f64(options.seconds / workloads.len() as f64);
     let (mut passed, mut failed) = (0, 0);

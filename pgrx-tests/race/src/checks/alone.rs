@@ -89,6 +89,7 @@ mod tests {
             end_sent: alive,
             ended: alive,
             alive,
+            lost: false,
             commit_error: None,
         }
     }

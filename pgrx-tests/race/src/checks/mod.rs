@@ -6,8 +6,8 @@ mod room;
 mod tables;
 
 pub use alone::ALONE;
-pub use replies::{SWALLOWED, UNEXPECTED, UNREFUSED};
-pub use room::{HAD_ROOM, TOO_MANY};
+pub use replies::{SWALLOWED, UNEXPECTED, UNREFUSED, WAITED};
+pub use room::{HAD_ROOM, TOO_MANY, WAITED_WITH_ROOM};
 pub use tables::{LEAKED, VERSIONED};
 
 use crate::history::{History, Violation};

@@ -7,6 +7,7 @@ use crate::language::Workload;
 pub const UNEXPECTED: &str = "no unexpected error";
 pub const SWALLOWED: &str = "no row swallowed";
 pub const UNREFUSED: &str = "refused as it must be";
+pub const WAITED: &str = "what only tries never waits";
 
 pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
     let mut broken = Vec::new();
@@ -24,6 +25,11 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
                 if !workload.allowed.contains(&code) && statement.must_fail != Some(code) {
                     fail(UNEXPECTED, format!("{code}: {message}"));
                 }
+            }
+            let failed_at = step.sent.len().checked_sub(1);
+            let timed_out = step.error().is_some_and(|(code, _)| code == "55P03");
+            if timed_out && failed_at.is_some() && statement.at_once == failed_at {
+                fail(WAITED, "ran into lock_timeout".to_string());
             }
             let finished = step.sent.len() == statement.sql.len();
             let Some(Reply::Rows(rows)) = step.sent.last().map(|s| &s.reply) else {

@@ -15,6 +15,11 @@ use std::collections::BTreeMap;
 pub const TOO_MANY: &str = "never too many rows";
 pub const HAD_ROOM: &str = "no refusal while there is room";
 
+pub const WAITED_WITH_ROOM: &str = "no waiting while there is room";
+
+/// How long a backend whose connection broke may go on holding what it had.
+const LINGERS: u64 = 1_000_000_000;
+
 pub struct Rule<'a> {
     pub code: &'a str,
     pub most: usize,
@@ -49,6 +54,10 @@ impl Rule<'_> {
                 let refused = step.declined || step.error().is_some_and(|(c, _)| c == self.code);
                 if refused {
                     broken.extend(self.had_room(workload, txn, position, step, &stays));
+                }
+                let waited = step.error().is_some_and(|(code, _)| code == "55P03");
+                if waited && self.period.is_none() {
+                    broken.extend(self.no_need_to_wait(workload, history, txn, step, &stays));
                 }
             }
         }
@@ -135,6 +144,69 @@ impl Rule<'_> {
                 txn.client,
                 statement.name,
                 mine.len(),
+                self.allowed()
+            ),
+        })
+    }
+}
+
+impl Rule<'_> {
+    /// An INSERT ran into lock_timeout: at some moment every place must have been taken, or asked
+    /// for by a transaction that had not ended. Statements that turned out to need no place, or
+    /// failed, count too: they may have reserved one.
+    fn no_need_to_wait(
+        &self,
+        workload: &Workload,
+        history: &History,
+        txn: &TxnLog,
+        step: &StepLog,
+        stays: &BTreeMap<i64, Vec<Stay>>,
+    ) -> Option<Violation> {
+        let statement = &workload.statements[step.statement];
+        if statement.sql.len() > 1 || !statement.effects.contains(&Effect::Hold) {
+            return None;
+        }
+        let sent = step.sent.last()?;
+        let mut taken: Vec<(u64, u64, usize)> = Vec::new();
+        for stay in stays.get(&step.key).into_iter().flatten() {
+            taken.push((stay.possible.0, stay.possible.1, 1));
+        }
+        for other in &history.txns {
+            let lingers = if other.lost { LINGERS } else { 0 };
+            for asked in other.steps.iter().filter(|s| !std::ptr::eq(*s, step)) {
+                let statement = &workload.statements[asked.statement];
+                let key = match statement.effects.first() {
+                    Some(Effect::Hold) => asked.key,
+                    Some(Effect::Move) => asked.other,
+                    _ => continue,
+                };
+                if key == step.key {
+                    let until = asked.undone.map_or(other.ended + lingers, |(_, done)| done);
+                    taken.push((asked.start(), until, statement.places));
+                }
+            }
+        }
+        let starts = taken.iter().map(|t| t.0);
+        let moments = starts
+            .filter(|m| *m > sent.start && *m <= sent.end)
+            .chain([sent.start]);
+        let there = |m: u64| -> usize {
+            taken
+                .iter()
+                .filter(|t| t.0 <= m && m <= t.1)
+                .map(|t| t.2)
+                .sum()
+        };
+        let most_there = moments.map(there).max().unwrap_or(0);
+        (most_there + statement.places <= self.most).then(|| Violation {
+            invariant: WAITED_WITH_ROOM.to_string(),
+            key: Some(step.key),
+            what: format!(
+                "client {}, {}: waited although at most {most_there} places of key {} were taken \
+                 or asked for ({} are allowed)",
+                txn.client,
+                statement.name,
+                step.key,
                 self.allowed()
             ),
         })

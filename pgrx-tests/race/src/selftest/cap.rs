@@ -1,7 +1,7 @@
 //! Caps that overflow, collide, or refuse although there is room.
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
-use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED};
+use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED, WAITED_WITH_ROOM};
 use crate::language::Workload;
 use crate::workloads::cap::{three_unguarded, upserts};
 
@@ -51,8 +51,14 @@ const NEVER_WAITS: &str = guard!(
      IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
 );
 
+/// A guard that makes writers of one key wait for each other can hold; it is only slow.
+fn patient(mut w: Workload) -> Workload {
+    w.impatient = 0;
+    w
+}
+
 fn with_upserts() -> Workload {
-    let mut w = at_read_committed(three_unguarded());
+    let mut w = patient(at_read_committed(three_unguarded()));
     w.statements.extend(upserts());
     w
 }
@@ -92,8 +98,14 @@ pub fn all() -> Vec<SelfTest> {
             caught(HAD_ROOM),
         ),
         instead(
-            "cap_sound",
+            "cap_waits_for_the_key",
             at_read_committed(plain()),
+            &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
+            caught(WAITED_WITH_ROOM),
+        ),
+        instead(
+            "cap_sound",
+            patient(at_read_committed(plain())),
             &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
             Verdict::Clean,
         ),

@@ -1,9 +1,9 @@
 //! Key locks that do not lock.
 
 use super::{instead, SelfTest, Verdict};
-use crate::checks::{ALONE, LEAKED, SWALLOWED};
-use crate::language::Workload;
-use crate::workloads::key_lock::namespace;
+use crate::checks::{ALONE, LEAKED, SWALLOWED, WAITED};
+use crate::language::{Effect, Statement, Workload};
+use crate::workloads::key_lock::{namespace, READ, WRITE};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON posts \
@@ -47,6 +47,21 @@ fn without_moves() -> Workload {
     w
 }
 
+/// A call that should only try, and waits.
+fn trying() -> Workload {
+    let mut w = namespace();
+    w.impatient = 20;
+    let sql = [
+        "SELECT 1 FROM pg_advisory_xact_lock(5000, {key})",
+        READ,
+        WRITE,
+    ];
+    let effects = [Effect::EnterFirst, Effect::Add];
+    w.statements
+        .push(Statement::new("try to lock", 4, &sql, &effects).at_once(0));
+    w
+}
+
 pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
     vec![
@@ -80,6 +95,12 @@ pub fn all() -> Vec<SelfTest> {
             without_moves(),
             &[SESSION_LEVEL, TRIGGER],
             caught(LEAKED),
+        ),
+        instead(
+            "key_lock_trying_waits",
+            trying(),
+            &[MENDED, TRIGGER],
+            caught(WAITED),
         ),
         instead(
             "key_lock_sound",

@@ -6,11 +6,11 @@ use crate::language::{Effect, Invariant, Statement, Workload};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 pub fn all() -> Vec<Workload> {
-    vec![calls(), namespace()]
+    vec![calls(), escalation(), namespace()]
 }
 
-const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
-const WRITE: &str = "UPDATE tally SET n = {0} + 1 WHERE id = {key} RETURNING id";
+pub const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
+pub const WRITE: &str = "UPDATE tally SET n = {0} + 1 WHERE id = {key} RETURNING id";
 
 fn posts(name: &'static str, story: &'static str) -> Workload {
     let mut w = Workload::new(name, story);
@@ -92,8 +92,20 @@ pub fn calls() -> Workload {
                 WRITE,
             ],
             &[Effect::EnterFirst, Effect::Add],
-        ),
+        )
+        .at_once(0),
     ]);
+    w
+}
+
+/// The same with single locks turning into one for the whole table at the second key.
+pub fn escalation() -> Workload {
+    let mut w = calls();
+    w.name = "key_lock_escalation";
+    w.story = "as key_lock_calls, with every second key locking the whole table";
+    w.settings = vec!["raceguard.max_key_locks = 1"];
+    w.steps = 3;
+    w.impatient = 20;
     w
 }
 

@@ -10,5 +10,5 @@ pub mod version;
 use crate::language::Workload;
 
 pub fn all() -> Vec<Workload> {
-    version::all()
+    [version::all(), key_lock::all()].concat()
 }
