@@ -43,10 +43,11 @@ impl Worker<'_> {
     }
 
     /// An Err is a failure of the harness or the server, not of an invariant.
-    pub fn transaction(&mut self, txn: &Txn) -> Result<TxnLog, String> {
+    pub fn transaction(&mut self, number: usize, txn: &Txn) -> Result<TxnLog, String> {
         let begin = self.now();
         let mut log = TxnLog {
             client: self.client,
+            number,
             begin,
             isolation: txn.isolation.sql(),
             steps: Vec::new(),

@@ -72,6 +72,8 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct TxnLog {
     pub client: usize,
+    /// Its position in the client's script.
+    pub number: usize,
     pub begin: u64,
     pub isolation: &'static str,
     pub steps: Vec<StepLog>,
@@ -134,5 +136,7 @@ impl History {
 pub struct Violation {
     pub invariant: String,
     pub key: Option<i64>,
+    /// When, where it has a moment.
+    pub at: Option<u64>,
     pub what: String,
 }

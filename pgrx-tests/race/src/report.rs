@@ -4,7 +4,7 @@ use crate::history::{Fate, History, Reply, TxnLog};
 use crate::language::Workload;
 use std::collections::BTreeMap;
 
-/// A trace longer than this is cut in the middle: the beginning sets the scene, the end fails.
+/// A trace longer than this is cut: the beginning sets the scene, and then what led to `at`.
 const MOST_LINES: usize = 80;
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl Totals {
 }
 
 /// The interleaving, one line per SQL in the order of sending.
-pub fn trace(workload: &Workload, history: &History) -> Vec<String> {
+pub fn trace(workload: &Workload, history: &History, at: Option<u64>) -> Vec<String> {
     let mut events: Vec<(u64, String)> = Vec::new();
     for txn in &history.txns {
         let mut say = |at: u64, what: String| {
@@ -99,12 +99,14 @@ pub fn trace(workload: &Workload, history: &History) -> Vec<String> {
         say(txn.end_sent.max(txn.begin), ending(txn));
     }
     events.sort_by_key(|(at, _)| *at);
+    let fatal = at.map_or(events.len(), |at| events.partition_point(|(e, _)| *e <= at));
     let mut lines: Vec<String> = events.into_iter().map(|(_, line)| line).collect();
     if lines.len() > MOST_LINES {
+        lines.truncate((fatal + MOST_LINES / 8).max(MOST_LINES).min(lines.len()));
         let cut = lines.len() - MOST_LINES;
-        let half = MOST_LINES / 2;
+        let from = MOST_LINES / 4;
         lines.splice(
-            half..half + cut,
+            from..from + cut,
             [format!("           ... {cut} lines left out ...")],
         );
     }

@@ -163,11 +163,11 @@ fn work(
 ) -> Vec<TxnLog> {
     let mut logs = Vec::new();
     shared.start.wait();
-    for txn in txns {
+    for (number, txn) in txns.iter().enumerate() {
         if Instant::now() > shared.deadline || shared.failed() {
             break;
         }
-        match worker.transaction(txn) {
+        match worker.transaction(number, txn) {
             Ok(log) => logs.push(log),
             Err(error) => {
                 shared.fail(error);

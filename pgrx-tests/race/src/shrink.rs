@@ -8,8 +8,10 @@ use crate::language::{Isolation, Savepoint, Script, Txn, Workload};
 use crate::run::Harness;
 use std::time::{Duration, Instant};
 
-/// Runs per candidate.
-const TRIES: usize = 8;
+/// Runs per candidate, and for one of a few transactions, whose runs take only milliseconds.
+const TRIES: usize = 6;
+const TRIES_IF_SHORT: usize = 16;
+const SHORT: usize = 20;
 
 pub struct Shrunk {
     pub script: Script,
@@ -81,6 +83,7 @@ pub fn shrink(
         search.workload.terminate_per_second = workload.terminate_per_second;
     }
     search.one_key()?;
+    search.near_the_moment()?;
     loop {
         let before = search.best.script.size();
         search.fewer_clients()?;
@@ -98,7 +101,8 @@ impl Search<'_> {
         if script.transactions() == 0 || (!same_size && script.size() >= self.best.script.size()) {
             return Ok(false);
         }
-        for _ in 0..TRIES {
+        let short = script.transactions() <= SHORT;
+        for _ in 0..if short { TRIES_IF_SHORT } else { TRIES } {
             if Instant::now() > self.until {
                 return Ok(false);
             }
@@ -141,6 +145,31 @@ impl Search<'_> {
                 txn.steps.retain(|s| s.key == key || s.other == key);
             }
         })?;
+        Ok(())
+    }
+
+    /// Only what ran shortly before it happened.
+    fn near_the_moment(&mut self) -> Result<(), String> {
+        for before in [3_000_000, 20_000_000, 100_000_000] {
+            let Some(at) = self.best.violation.at else {
+                return Ok(());
+            };
+            let mut near = vec![Vec::new(); self.best.script.clients.len()];
+            for txn in &self.best.history.txns {
+                if txn.begin <= at && txn.ended + before >= at {
+                    near[txn.client].push(txn.number);
+                }
+            }
+            let found = self.with(|script| {
+                for (txns, near) in script.clients.iter_mut().zip(&near) {
+                    let kept = txns.iter().enumerate().filter(|(n, _)| near.contains(n));
+                    *txns = kept.map(|(_, txn)| txn.clone()).collect();
+                }
+            })?;
+            if found {
+                return Ok(());
+            }
+        }
         Ok(())
     }
 

@@ -104,7 +104,7 @@ impl Failure {
             "  {}: {}",
             self.shrunk.violation.invariant, self.shrunk.violation.what
         );
-        for line in trace(workload, &self.shrunk.history) {
+        for line in trace(workload, &self.shrunk.history, self.shrunk.violation.at) {
             println!("  {line}");
         }
     }
@@ -126,8 +126,20 @@ fn rounds(
     time: Duration,
     expected: Option<&str>,
 ) -> Result<(Totals, Option<Failure>), String> {
-    let deadline = Instant::now() + time;
     let mut harness = Harness::new(&options.dsn, workload, Faults::new(options.kill_every))?;
+    let result = rounds_with(&mut harness, options, workload, time, expected);
+    harness.tear_down()?;
+    result
+}
+
+fn rounds_with(
+    harness: &mut Harness,
+    options: &Options,
+    workload: &Workload,
+    time: Duration,
+    expected: Option<&str>,
+) -> Result<(Totals, Option<Failure>), String> {
+    let deadline = Instant::now() + time;
     let mut totals = Totals::default();
     let mut failure = None;
     while totals.rounds == 0
@@ -152,12 +164,11 @@ fn rounds(
                 seed,
                 first,
                 broken,
-                shrunk: cut_down(options, &mut harness, workload, seed, failed, budget)?,
+                shrunk: cut_down(options, harness, workload, seed, failed, budget)?,
             });
             break;
         }
     }
-    harness.tear_down()?;
     Ok((totals, failure))
 }
 

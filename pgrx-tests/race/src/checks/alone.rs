@@ -47,6 +47,7 @@ pub fn check(history: &History) -> Vec<Violation> {
                 broken.push(Violation {
                     invariant: ALONE.to_string(),
                     key: Some(key),
+                    at: Some(span.from),
                     what: format!(
                         "clients {} and {} were both inside key {key} for {} us",
                         other.client,
@@ -82,6 +83,7 @@ mod tests {
         };
         TxnLog {
             client,
+            number: 0,
             begin: 0,
             isolation: "READ COMMITTED",
             steps: vec![step],

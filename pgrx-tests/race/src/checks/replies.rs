@@ -18,6 +18,7 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
                 broken.push(Violation {
                     invariant: invariant.to_string(),
                     key: Some(step.key),
+                    at: Some(step.end()),
                     what: format!("client {}, {}: {what}", txn.client, statement.name),
                 })
             };
@@ -55,6 +56,7 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
                 broken.push(Violation {
                     invariant: UNEXPECTED.to_string(),
                     key: None,
+                    at: Some(txn.end_sent),
                     what: format!("client {}, COMMIT: {code}: {message}", txn.client),
                 });
             }

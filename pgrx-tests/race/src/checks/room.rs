@@ -78,6 +78,7 @@ impl Rule<'_> {
                     broken.push(Violation {
                         invariant: TOO_MANY.to_string(),
                         key: Some(*key),
+                        at: Some(moment),
                         what: format!(
                             "with row {} committed, key {key} held {rows} rows; {} are allowed",
                             stay.row,
@@ -138,6 +139,7 @@ impl Rule<'_> {
         Some(Violation {
             invariant: HAD_ROOM.to_string(),
             key: Some(key),
+            at: Some(sent.end),
             what: format!(
                 "client {}, {}: refused, yet beside {} of its own at most {most_there} rows \
                  of key {key} were there ({} are allowed)",
@@ -201,6 +203,7 @@ impl Rule<'_> {
         (most_there + statement.places <= self.most).then(|| Violation {
             invariant: WAITED_WITH_ROOM.to_string(),
             key: Some(step.key),
+            at: Some(sent.end),
             what: format!(
                 "client {}, {}: waited although at most {most_there} places of key {} were taken \
                  or asked for ({} are allowed)",

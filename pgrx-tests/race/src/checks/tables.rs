@@ -29,6 +29,7 @@ pub fn never(name: &str, invariant: usize, history: &History) -> Vec<Violation> 
     rows.map(|seen| Violation {
         invariant: name.to_string(),
         key: cell(&seen.row, 0),
+        at: Some(seen.at),
         what: format!(
             "seen {} us into the round: {}",
             seen.at / 1000,
@@ -80,6 +81,7 @@ fn compare(name: &str, expected: &BTreeMap<i64, i64>, rows: &[Row], why: &str) -
             broken.push(Violation {
                 invariant: name.to_string(),
                 key: cell(row, 0),
+                at: None,
                 what: format!("not a key and a number: {}", text(row)),
             });
             continue;
@@ -89,6 +91,7 @@ fn compare(name: &str, expected: &BTreeMap<i64, i64>, rows: &[Row], why: &str) -
             broken.push(Violation {
                 invariant: name.to_string(),
                 key: Some(key),
+                at: None,
                 what: format!("key {key} holds {value}; {why} {expected}"),
             });
         }
@@ -97,6 +100,7 @@ fn compare(name: &str, expected: &BTreeMap<i64, i64>, rows: &[Row], why: &str) -
         broken.push(Violation {
             invariant: name.to_string(),
             key: Some(key),
+            at: None,
             what: format!("key {key} is gone; {why} {expected}"),
         });
     }
@@ -121,6 +125,7 @@ pub fn versioned(invariant: usize, history: &History) -> Vec<Violation> {
                 broken.push(Violation {
                     invariant: VERSIONED.to_string(),
                     key: Some(key),
+                    at: Some(seen.at),
                     what: format!(
                         "key {key} went from version {before} ({was}) to version {version} ({state})"
                     ),
@@ -147,6 +152,7 @@ pub fn no_leaked_locks(admin: &mut Session) -> Result<Option<Violation>, String>
     Ok(admin.rows(sql)?.first().map(|row| Violation {
         invariant: LEAKED.to_string(),
         key: None,
+        at: None,
         what: format!(
             "pid, mode, granted, classid, objid, objsubid: {}",
             text(row)
