@@ -73,8 +73,7 @@ fn positive(name: &str, text: &str) -> Result<f64, String> {
 }
 
 fn whole(name: &str, text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| format!("{name} must be a whole number, not \"{text}\""))
+    text.parse().map_err(|_| format!("{name} must be a whole number, not \"{text}\""))
 }
 
 fn clock() -> u64 {

@@ -34,12 +34,7 @@ impl Worker<'_> {
         if matches!(reply, Reply::Rows(_)) {
             txn.alive = start;
         }
-        Sent {
-            sql,
-            start,
-            end,
-            reply,
-        }
+        Sent { sql, start, end, reply }
     }
 
     /// An Err is a failure of the harness or the server, not of an invariant.
@@ -116,10 +111,7 @@ impl Worker<'_> {
 
     fn undo(&mut self, done: &mut StepLog, log: &mut TxnLog) -> Result<After, String> {
         let start = self.now();
-        if !self.plain(
-            "ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step".into(),
-            log,
-        )? {
+        if !self.plain("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step".into(), log)? {
             return Ok(After::Lost);
         }
         done.undone = Some((start, self.now()));
@@ -199,18 +191,14 @@ impl Worker<'_> {
     fn settle(&mut self, xid: &str) -> Result<Fate, String> {
         let give_up = Instant::now() + Duration::from_secs(30);
         while Instant::now() < give_up {
-            let rows = self
-                .session
-                .rows(&format!("SELECT pg_xact_status('{xid}')"))?;
+            let rows = self.session.rows(&format!("SELECT pg_xact_status('{xid}')"))?;
             match rows.into_iter().flatten().flatten().next().as_deref() {
                 Some("committed") => return Ok(Fate::Committed),
                 Some("aborted") => return Ok(Fate::RolledBack),
                 _ => sleep(Duration::from_millis(2)),
             }
         }
-        Err(format!(
-            "transaction {xid} of a lost connection is still in progress"
-        ))
+        Err(format!("transaction {xid} of a lost connection is still in progress"))
     }
 
     fn roll_back(&mut self, mut log: TxnLog) -> Result<TxnLog, String> {
@@ -220,11 +208,7 @@ impl Worker<'_> {
             return self.lost(log);
         }
         // After an error the server had let go of everything before ROLLBACK was sent.
-        if log
-            .steps
-            .last()
-            .is_some_and(|s| s.error().is_some() && s.undone.is_none())
-        {
+        if log.steps.last().is_some_and(|s| s.error().is_some() && s.undone.is_none()) {
             log.alive = alive;
         }
         log.ended = self.now();
@@ -256,14 +240,8 @@ fn conclude(statement: &Statement, step: &Step, rows: &[Vec<Option<String>>], do
     for effect in &statement.effects {
         let once = match effect {
             Effect::Add => Some(Fact::Add { key, amount: 1 }),
-            Effect::AddOther => Some(Fact::Add {
-                key: other,
-                amount: 1,
-            }),
-            Effect::AddNumber => Some(Fact::Add {
-                key,
-                amount: step.number,
-            }),
+            Effect::AddOther => Some(Fact::Add { key: other, amount: 1 }),
+            Effect::AddNumber => Some(Fact::Add { key, amount: step.number }),
             Effect::Touch => Some(Fact::Touch { key }),
             Effect::TouchOther => Some(Fact::Touch { key: other }),
             Effect::Enter => Some(Fact::Enter { key, from }),

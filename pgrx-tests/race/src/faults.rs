@@ -16,17 +16,11 @@ pub struct Faults {
 
 impl Faults {
     pub fn new(kill_every: Option<f64>) -> Faults {
-        Faults {
-            kill_every,
-            terminate_per_second: 0.0,
-        }
+        Faults { kill_every, terminate_per_second: 0.0 }
     }
 
     pub fn at_rate(self, terminate_per_second: f64) -> Faults {
-        Faults {
-            terminate_per_second,
-            ..self
-        }
+        Faults { terminate_per_second, ..self }
     }
 
     pub fn any(&self) -> bool {
@@ -78,14 +72,10 @@ fn kill(pid: i32) -> Result<(), String> {
     if name.trim() != "postgres" {
         return Ok(());
     }
-    let status = Command::new("kill")
-        .args(["-KILL", &pid.to_string()])
-        .status();
+    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(format!(
-            "may not kill process {pid}: run as root or as the server's user"
-        )),
+        Ok(_) => Err(format!("may not kill process {pid}: run as root or as the server's user")),
         Err(error) => Err(format!("cannot run kill: {error}")),
     }
 }

@@ -121,31 +121,18 @@ impl Statement {
 #[derive(Clone)]
 pub enum Invariant {
     /// At any moment, and at the end, the SQL returns no row.
-    Never {
-        name: &'static str,
-        sql: &'static str,
-    },
+    Never { name: &'static str, sql: &'static str },
     /// At the end the SQL's (key, value) rows equal what committed `Add`s and `AddNumber`s add up to.
-    Counted {
-        name: &'static str,
-        sql: &'static str,
-    },
+    Counted { name: &'static str, sql: &'static str },
     /// At the end the SQL's (key, value) rows equal the number of committed transactions that
     /// touched the key.
-    Touched {
-        name: &'static str,
-        sql: &'static str,
-    },
+    Touched { name: &'static str, sql: &'static str },
     /// No two transactions are inside one key at once.
     Alone,
     /// At most `most` rows of one key at once (within any `period`, where one is given), and a
     /// refusal with `code` only where that many rows were in the way. Without a period: no waiting
     /// either, unless that many places were taken or being taken.
-    Room {
-        code: &'static str,
-        most: usize,
-        period: Option<i64>,
-    },
+    Room { code: &'static str, most: usize, period: Option<i64> },
     /// The SQL returns (key, version, state): a version never goes back, and another state means
     /// another version.
     Versioned { sql: &'static str },
@@ -233,12 +220,7 @@ impl Workload {
                 self.step(rng, id)
             })
             .collect();
-        Txn {
-            isolation,
-            lock_timeout_ms,
-            steps,
-            commit: !rng.percent(self.rollback),
-        }
+        Txn { isolation, lock_timeout_ms, steps, commit: !rng.percent(self.rollback) }
     }
 
     fn step(&self, rng: &mut Rng, id: u64) -> Step {
@@ -341,17 +323,8 @@ mod tests {
     fn the_same_seed_gives_the_same_script() {
         let text = |seed| {
             let mut out = String::new();
-            for step in sample()
-                .script(seed)
-                .clients
-                .iter()
-                .flatten()
-                .flat_map(|t| &t.steps)
-            {
-                out += &format!(
-                    "{} {} {} {};",
-                    step.statement, step.key, step.other, step.id
-                );
+            for step in sample().script(seed).clients.iter().flatten().flat_map(|t| &t.steps) {
+                out += &format!("{} {} {} {};", step.statement, step.key, step.other, step.id);
             }
             out
         };
@@ -361,13 +334,7 @@ mod tests {
 
     #[test]
     fn keys_are_in_range_and_different() {
-        for step in sample()
-            .script(3)
-            .clients
-            .iter()
-            .flatten()
-            .flat_map(|t| &t.steps)
-        {
+        for step in sample().script(3).clients.iter().flatten().flat_map(|t| &t.steps) {
             assert!((1..=3).contains(&step.key) && (1..=3).contains(&step.other));
             assert_ne!(step.key, step.other);
         }

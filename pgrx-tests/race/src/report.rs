@@ -23,11 +23,7 @@ impl Totals {
         self.rounds += 1;
         self.transactions += history.txns.len() as u64;
         self.committed += history.committed().count() as u64;
-        self.statements += history
-            .txns
-            .iter()
-            .map(|t| t.steps.len() as u64)
-            .sum::<u64>();
+        self.statements += history.txns.iter().map(|t| t.steps.len() as u64).sum::<u64>();
         self.looks += history.looks;
         self.terminated += history.terminated;
         for code in history.errors() {
@@ -36,16 +32,10 @@ impl Totals {
     }
 
     pub fn line(&self) -> String {
-        let mut line = format!(
-            "{:>6} transactions, {} committed",
-            self.transactions, self.committed
-        );
-        let refusals: u64 = self
-            .errors
-            .iter()
-            .filter(|(c, _)| c.starts_with("RG"))
-            .map(|(_, n)| n)
-            .sum();
+        let mut line =
+            format!("{:>6} transactions, {} committed", self.transactions, self.committed);
+        let refusals: u64 =
+            self.errors.iter().filter(|(c, _)| c.starts_with("RG")).map(|(_, n)| n).sum();
         line += &format!(", {refusals} refusals");
         let failures = self.errors.get("40001").copied().unwrap_or(0);
         line += &format!(", {failures} 40001s");
@@ -66,27 +56,14 @@ pub fn trace(workload: &Workload, history: &History, at: Option<u64>) -> Vec<Str
     let mut events: Vec<(u64, String)> = Vec::new();
     for txn in &history.txns {
         let mut say = |at: u64, what: String| {
-            events.push((
-                at,
-                format!("{:>9.3} ms  client {}  {what}", millis(at), txn.client),
-            ))
+            events.push((at, format!("{:>9.3} ms  client {}  {what}", millis(at), txn.client)))
         };
-        say(
-            txn.begin,
-            format!("BEGIN ISOLATION LEVEL {}", txn.isolation),
-        );
+        say(txn.begin, format!("BEGIN ISOLATION LEVEL {}", txn.isolation));
         for step in &txn.steps {
-            let name = workload
-                .statements
-                .get(step.statement)
-                .map_or("", |s| s.name);
+            let name = workload.statements.get(step.statement).map_or("", |s| s.name);
             for sent in &step.sent {
                 let waited = (sent.end - sent.start) / 1_000_000;
-                let wait = if waited > 2 {
-                    format!(" after {waited} ms")
-                } else {
-                    String::new()
-                };
+                let wait = if waited > 2 { format!(" after {waited} ms") } else { String::new() };
                 say(
                     sent.start,
                     format!("{}  -> {}{wait}  [{name}]", sent.sql, answer(&sent.reply)),
@@ -105,10 +82,7 @@ pub fn trace(workload: &Workload, history: &History, at: Option<u64>) -> Vec<Str
         lines.truncate((fatal + MOST_LINES / 8).max(MOST_LINES).min(lines.len()));
         let cut = lines.len() - MOST_LINES;
         let from = MOST_LINES / 4;
-        lines.splice(
-            from..from + cut,
-            [format!("           ... {cut} lines left out ...")],
-        );
+        lines.splice(from..from + cut, [format!("           ... {cut} lines left out ...")]);
     }
     lines
 }

@@ -39,19 +39,16 @@ impl Harness {
 
     fn set_up(&mut self, workload: &Workload) -> Result<(), String> {
         let schema = &self.schema;
-        self.admin.rows(&format!(
-            "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"
-        ))?;
+        self.admin
+            .rows(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"))?;
         for sql in workload.setup.iter().chain(&workload.guard) {
-            self.admin
-                .rows(&sql.replace("{keys}", &workload.keys.to_string()))?;
+            self.admin.rows(&sql.replace("{keys}", &workload.keys.to_string()))?;
         }
         Ok(())
     }
 
     pub fn tear_down(mut self) -> Result<(), String> {
-        self.admin
-            .rows(&format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema))?;
+        self.admin.rows(&format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema))?;
         Ok(())
     }
 
@@ -64,14 +61,9 @@ impl Harness {
         deadline: Instant,
     ) -> Result<History, String> {
         self.set_up(workload)?;
-        let active: Vec<usize> = (0..script.clients.len())
-            .filter(|c| !script.clients[*c].is_empty())
-            .collect();
-        let pids: Vec<AtomicI32> = self
-            .sessions
-            .iter()
-            .map(|s| AtomicI32::new(s.pid))
-            .collect();
+        let active: Vec<usize> =
+            (0..script.clients.len()).filter(|c| !script.clients[*c].is_empty()).collect();
+        let pids: Vec<AtomicI32> = self.sessions.iter().map(|s| AtomicI32::new(s.pid)).collect();
         let shared = Shared {
             epoch: Instant::now(),
             deadline,
@@ -95,13 +87,8 @@ impl Harness {
                     let (shared, pid, txns) = (&shared, &pids[client], &script.clients[client]);
                     let faults = faults.any();
                     s.spawn(move || {
-                        let worker = Worker {
-                            workload,
-                            session,
-                            client,
-                            epoch: shared.epoch,
-                            faults,
-                        };
+                        let worker =
+                            Worker { workload, session, client, epoch: shared.epoch, faults };
                         work(worker, txns, pid, shared)
                     })
                 })

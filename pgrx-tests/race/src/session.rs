@@ -36,9 +36,7 @@ impl Session {
                  SET synchronous_commit = on; SET client_min_messages = error; {settings}"
             ))
             .map_err(failed)?;
-        let row = client
-            .query_one("SELECT pg_backend_pid()", &[])
-            .map_err(failed)?;
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).map_err(failed)?;
         Ok(Session {
             dsn: dsn.to_string(),
             settings: settings.to_string(),
@@ -90,11 +88,9 @@ impl Session {
 
 fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<Vec<Option<String>>> {
     let row = |m| match m {
-        SimpleQueryMessage::Row(row) => Some(
-            (0..row.len())
-                .map(|i| row.get(i).map(str::to_string))
-                .collect(),
-        ),
+        SimpleQueryMessage::Row(row) => {
+            Some((0..row.len()).map(|i| row.get(i).map(str::to_string)).collect())
+        }
         _ => None,
     };
     messages.into_iter().filter_map(row).collect()

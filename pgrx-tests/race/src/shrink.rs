@@ -36,10 +36,7 @@ impl Script {
     /// Smaller is a better report.
     fn size(&self) -> usize {
         let extras = |t: &Txn| {
-            t.steps
-                .iter()
-                .filter(|s| s.savepoint != Savepoint::None)
-                .count()
+            t.steps.iter().filter(|s| s.savepoint != Savepoint::None).count()
                 + usize::from(t.isolation != Isolation::ReadCommitted)
                 + usize::from(!t.commit)
                 + usize::from(t.lock_timeout_ms.is_some())
@@ -70,12 +67,7 @@ pub fn shrink(
         workload: workload.clone(),
         seed,
         until: Instant::now() + budget,
-        best: Shrunk {
-            script,
-            history,
-            violation,
-            runs: 0,
-        },
+        best: Shrunk { script, history, violation, runs: 0 },
     };
     // Terminations come at the clock's pleasure and not the script's: without them if possible.
     search.workload.terminate_per_second = 0.0;
@@ -108,13 +100,9 @@ impl Search<'_> {
             }
             self.best.runs += 1;
             let end = self.until + Duration::from_secs(1);
-            let history = self
-                .harness
-                .round(&self.workload, &script, self.seed, end)?;
+            let history = self.harness.round(&self.workload, &script, self.seed, end)?;
             let broken = check(&self.workload, &history, &mut self.harness.admin)?;
-            let same = broken
-                .into_iter()
-                .find(|v| v.invariant == self.best.violation.invariant);
+            let same = broken.into_iter().find(|v| v.invariant == self.best.violation.invariant);
             if let Some(violation) = same {
                 self.best.script = script;
                 self.best.history = history;
@@ -129,10 +117,7 @@ impl Search<'_> {
     fn with(&mut self, change: impl FnOnce(&mut Script)) -> Result<bool, String> {
         let mut script = self.best.script.clone();
         change(&mut script);
-        script
-            .clients
-            .iter_mut()
-            .for_each(|c| c.retain(|t| !t.steps.is_empty()));
+        script.clients.iter_mut().for_each(|c| c.retain(|t| !t.steps.is_empty()));
         self.try_one(script, false)
     }
 
@@ -184,15 +169,10 @@ impl Search<'_> {
 
     fn fewer_transactions(&mut self) -> Result<(), String> {
         // The same part of every client at once, then of each client alone.
-        while self.with(|s| {
-            s.clients
-                .iter_mut()
-                .for_each(|c| c.truncate(c.len().div_ceil(2)))
-        })? || self.with(|s| {
-            s.clients
-                .iter_mut()
-                .for_each(|c| drop(c.drain(..c.len() / 2)))
-        })? {}
+        while self.with(|s| s.clients.iter_mut().for_each(|c| c.truncate(c.len().div_ceil(2))))?
+            || self.with(|s| s.clients.iter_mut().for_each(|c| drop(c.drain(..c.len() / 2))))?
+        {
+        }
         for client in 0..self.best.script.clients.len() {
             let mut chunk = self.best.script.clients[client].len().div_ceil(2);
             while chunk > 0 {
@@ -234,7 +214,5 @@ fn plain(txn: &mut Txn) {
     txn.isolation = Isolation::ReadCommitted;
     txn.commit = true;
     txn.lock_timeout_ms = None;
-    txn.steps
-        .iter_mut()
-        .for_each(|s| s.savepoint = Savepoint::None);
+    txn.steps.iter_mut().for_each(|s| s.savepoint = Savepoint::None);
 }

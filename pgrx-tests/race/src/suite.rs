@@ -35,11 +35,7 @@ pub fn list() {
 /// Whether everything passed.
 pub fn run(options: &Options) -> Result<bool, String> {
     println!("seed {}", options.seed);
-    let (passed, failed) = if options.self_test {
-        self_tests(options)?
-    } else {
-        guards(options)?
-    };
+    let (passed, failed) = if options.self_test { self_tests(options)? } else { guards(options)? };
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0)
 }
@@ -88,22 +84,14 @@ impl Failure {
         if self.broken.len() > 1 {
             println!("  and {} more in the same round", self.broken.len() - 1);
         }
-        let kill = options
-            .kill_every
-            .map_or(String::new(), |n| format!(" --kill-every {n}"));
-        println!(
-            "  again: --only {} --seed {} --rounds 1{kill}",
-            workload.name, self.seed
-        );
+        let kill = options.kill_every.map_or(String::new(), |n| format!(" --kill-every {n}"));
+        println!("  again: --only {} --seed {} --rounds 1{kill}", workload.name, self.seed);
         self.print_trace(workload);
     }
 
     fn print_trace(&self, workload: &Workload) {
         println!("  {} (found in {} runs)", self.size(), self.shrunk.runs);
-        println!(
-            "  {}: {}",
-            self.shrunk.violation.invariant, self.shrunk.violation.what
-        );
+        println!("  {}: {}", self.shrunk.violation.invariant, self.shrunk.violation.what);
         for line in trace(workload, &self.shrunk.history, self.shrunk.violation.at) {
             println!("  {line}");
         }
@@ -155,11 +143,7 @@ fn rounds_with(
         let broken = check(workload, &history, &mut harness.admin)?;
         if let Some(first) = main_one(&broken, expected) {
             let failed = (script, history, first.clone());
-            let budget = if options.self_test {
-                time / 4
-            } else {
-                SHRINK_FOR
-            };
+            let budget = if options.self_test { time / 4 } else { SHRINK_FOR };
             failure = Some(Failure {
                 seed,
                 first,
@@ -174,9 +158,7 @@ fn rounds_with(
 
 /// The broken invariant to report: the expected one where there is one, else the first.
 fn main_one(broken: &[Violation], expected: Option<&str>) -> Option<Violation> {
-    let expected = broken
-        .iter()
-        .find(|v| Some(v.invariant.as_str()) == expected);
+    let expected = broken.iter().find(|v| Some(v.invariant.as_str()) == expected);
     expected.or(broken.first()).cloned()
 }
 
@@ -188,11 +170,7 @@ fn cut_down(
     failed: (Script, History, Violation),
     budget: Duration,
 ) -> Result<Shrunk, String> {
-    let budget = if options.self_test && !options.trace {
-        Duration::ZERO
-    } else {
-        budget
-    };
+    let budget = if options.self_test && !options.trace { Duration::ZERO } else { budget };
     shrink(harness, workload, seed, failed, budget)
 }
 
@@ -231,16 +209,11 @@ fn judge(test: &SelfTest, failure: Option<&Failure>, took: Duration) -> (bool, S
         (Verdict::Clean, None) => (true, "nothing to complain of".to_string()),
         (Verdict::Clean, Some(f)) => (false, format!("a sound guard failed: {}", f.first.what)),
         (Verdict::Caught(_), None) => (false, "not caught".to_string()),
-        (Verdict::Caught(invariant), Some(f)) if *invariant == f.first.invariant => (
-            true,
-            format!("caught by \"{invariant}\" in {:.1} s", took.as_secs_f64()),
-        ),
-        (Verdict::Caught(invariant), Some(f)) => (
-            false,
-            format!(
-                "caught by \"{}\" and not by \"{invariant}\"",
-                f.first.invariant
-            ),
-        ),
+        (Verdict::Caught(invariant), Some(f)) if *invariant == f.first.invariant => {
+            (true, format!("caught by \"{invariant}\" in {:.1} s", took.as_secs_f64()))
+        }
+        (Verdict::Caught(invariant), Some(f)) => {
+            (false, format!("caught by \"{}\" and not by \"{invariant}\"", f.first.invariant))
+        }
     }
 }

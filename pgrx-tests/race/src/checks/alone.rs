@@ -20,17 +20,10 @@ pub fn check(history: &History) -> Vec<Violation> {
     let mut by_key: BTreeMap<i64, Vec<Span>> = BTreeMap::new();
     for (number, txn) in history.txns.iter().enumerate() {
         for step in &txn.steps {
-            let to = step
-                .undone
-                .map_or(txn.alive, |(sent, _)| sent.min(txn.alive));
+            let to = step.undone.map_or(txn.alive, |(sent, _)| sent.min(txn.alive));
             for fact in &step.facts {
                 if let Fact::Enter { key, from } = *fact {
-                    let span = Span {
-                        from,
-                        to,
-                        txn: number,
-                        client: txn.client,
-                    };
+                    let span = Span { from, to, txn: number, client: txn.client };
                     by_key.entry(key).or_default().push(span);
                 }
             }
@@ -97,10 +90,7 @@ mod tests {
     }
 
     fn broken(txns: Vec<TxnLog>) -> usize {
-        let history = History {
-            txns,
-            ..History::default()
-        };
+        let history = History { txns, ..History::default() };
         check(&history).len()
     }
 
@@ -109,20 +99,13 @@ mod tests {
         assert_eq!(broken(vec![txn(0, 10, 20, None), txn(1, 20, 30, None)]), 0);
         assert_eq!(broken(vec![txn(0, 10, 21, None), txn(1, 20, 30, None)]), 1);
         assert_eq!(
-            broken(vec![
-                txn(0, 10, 50, None),
-                txn(1, 12, 14, None),
-                txn(2, 20, 30, None)
-            ]),
+            broken(vec![txn(0, 10, 50, None), txn(1, 12, 14, None), txn(2, 20, 30, None)]),
             2
         );
     }
 
     #[test]
     fn rolling_back_to_a_savepoint_leaves() {
-        assert_eq!(
-            broken(vec![txn(0, 10, 50, Some((20, 25))), txn(1, 22, 30, None)]),
-            0
-        );
+        assert_eq!(broken(vec![txn(0, 10, 50, Some((20, 25))), txn(1, 22, 30, None)]), 0);
     }
 }

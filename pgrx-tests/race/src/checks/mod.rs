@@ -32,11 +32,7 @@ pub fn check(
             }
             Invariant::Alone => broken.extend(alone::check(history)),
             Invariant::Room { code, most, period } => {
-                let rule = room::Rule {
-                    code,
-                    most: *most,
-                    period: *period,
-                };
+                let rule = room::Rule { code, most: *most, period: *period };
                 broken.extend(rule.check(workload, history));
             }
             Invariant::Versioned { .. } => broken.extend(tables::versioned(index, history)),

@@ -37,17 +37,11 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
                 continue;
             };
             if let (true, Some(code)) = (finished && !rows.is_empty(), statement.must_fail) {
-                fail(
-                    UNREFUSED,
-                    format!("passed, and had to be refused with {code}"),
-                );
+                fail(UNREFUSED, format!("passed, and had to be refused with {code}"));
             }
             if let (true, Some(must)) = (finished, statement.must_return) {
                 if rows.len() != must {
-                    fail(
-                        SWALLOWED,
-                        format!("{} rows came back and not {must}", rows.len()),
-                    );
+                    fail(SWALLOWED, format!("{} rows came back and not {must}", rows.len()));
                 }
             }
         }

@@ -34,6 +34,14 @@ struct Stay {
     certain: (u64, u64),
 }
 
+impl Stay {
+    /// Whether it certainly neither began nor ended between `from` and `to`.
+    fn settled(&self, from: u64, to: u64) -> bool {
+        let outside = |(earliest, latest): (u64, u64)| latest <= from || earliest >= to;
+        outside((self.possible.0, self.certain.0)) && outside((self.certain.1, self.possible.1))
+    }
+}
+
 impl Rule<'_> {
     /// Whether `ats` hold more than `most` rows within one period that takes in `new`.
     fn crowded(&self, mut ats: Vec<i64>, new: i64) -> bool {
@@ -69,9 +77,7 @@ impl Rule<'_> {
         for (key, stays) in stays {
             for stay in stays.iter().filter(|s| s.certain.0 < s.certain.1) {
                 let moment = stay.certain.0;
-                let there = stays
-                    .iter()
-                    .filter(|s| s.certain.0 <= moment && moment < s.certain.1);
+                let there = stays.iter().filter(|s| s.certain.0 <= moment && moment < s.certain.1);
                 let ats: Vec<i64> = there.map(|s| s.at).collect();
                 let rows = ats.len();
                 if self.crowded(ats, stay.at) {
@@ -111,24 +117,21 @@ impl Rule<'_> {
         let key = if moves { step.other } else { step.key };
         let sent = step.sent.last()?;
         let (mut own, mut gone) = own_rows(txn, position, key, sent.start);
-        // The row itself is not in its own way.
-        gone.extend(step.subject);
+        // The row itself is not in its own way, unless it may have come or gone just then: an upsert
+        // that found the cap full with the row in it may find the row deleted when it goes in.
+        let here = stays.get(&key).map(Vec::as_slice).unwrap_or_default();
+        gone.extend(step.subject.filter(|row| {
+            here.iter().filter(|s| s.row == *row).all(|s| s.settled(sent.start, sent.end))
+        }));
         own.retain(|row, _| Some(*row) != step.subject);
         let mut mine: Vec<i64> = own.into_values().collect();
         mine.extend(std::iter::repeat_n(step.number, statement.places));
-        let others: Vec<&Stay> = stays
-            .get(&key)
-            .map(|stays| stays.iter().filter(|s| !gone.contains(&s.row)).collect())
-            .unwrap_or_default();
-        let moments = others
-            .iter()
-            .map(|s| s.possible.0)
-            .filter(|m| *m > sent.start && *m <= sent.end);
+        let others: Vec<&Stay> = here.iter().filter(|s| !gone.contains(&s.row)).collect();
+        let moments =
+            others.iter().map(|s| s.possible.0).filter(|m| *m > sent.start && *m <= sent.end);
         let mut most_there = 0;
         for moment in moments.chain([sent.start]) {
-            let there = others
-                .iter()
-                .filter(|s| s.possible.0 <= moment && moment <= s.possible.1);
+            let there = others.iter().filter(|s| s.possible.0 <= moment && moment <= s.possible.1);
             let mut ats: Vec<i64> = there.map(|s| s.at).collect();
             most_there = most_there.max(ats.len());
             ats.extend(&mine);
@@ -189,16 +192,9 @@ impl Rule<'_> {
             }
         }
         let starts = taken.iter().map(|t| t.0);
-        let moments = starts
-            .filter(|m| *m > sent.start && *m <= sent.end)
-            .chain([sent.start]);
-        let there = |m: u64| -> usize {
-            taken
-                .iter()
-                .filter(|t| t.0 <= m && m <= t.1)
-                .map(|t| t.2)
-                .sum()
-        };
+        let moments = starts.filter(|m| *m > sent.start && *m <= sent.end).chain([sent.start]);
+        let there =
+            |m: u64| -> usize { taken.iter().filter(|t| t.0 <= m && m <= t.1).map(|t| t.2).sum() };
         let most_there = moments.map(there).max().unwrap_or(0);
         (most_there + statement.places <= self.most).then(|| Violation {
             invariant: WAITED_WITH_ROOM.to_string(),

@@ -22,19 +22,12 @@ fn cell(row: &Row, column: usize) -> Option<i64> {
 
 /// Rows of a SQL that may never return one.
 pub fn never(name: &str, invariant: usize, history: &History) -> Vec<Violation> {
-    let rows = history
-        .seen
-        .iter()
-        .filter(|seen| seen.invariant == invariant);
+    let rows = history.seen.iter().filter(|seen| seen.invariant == invariant);
     rows.map(|seen| Violation {
         invariant: name.to_string(),
         key: cell(&seen.row, 0),
         at: Some(seen.at),
-        what: format!(
-            "seen {} us into the round: {}",
-            seen.at / 1000,
-            text(&seen.row)
-        ),
+        what: format!("seen {} us into the round: {}", seen.at / 1000, text(&seen.row)),
     })
     .collect()
 }
@@ -65,12 +58,7 @@ pub fn touched(name: &str, history: &History, rows: &[Row]) -> Vec<Violation> {
             *expected.entry(key).or_default() += 1;
         }
     }
-    compare(
-        name,
-        &expected,
-        rows,
-        "transactions that touched it and committed:",
-    )
+    compare(name, &expected, rows, "transactions that touched it and committed:")
 }
 
 fn compare(name: &str, expected: &BTreeMap<i64, i64>, rows: &[Row], why: &str) -> Vec<Violation> {
@@ -111,11 +99,7 @@ fn compare(name: &str, expected: &BTreeMap<i64, i64>, rows: &[Row], why: &str) -
 pub fn versioned(invariant: usize, history: &History) -> Vec<Violation> {
     let mut last: BTreeMap<i64, (i64, String)> = BTreeMap::new();
     let mut broken = Vec::new();
-    for seen in history
-        .seen
-        .iter()
-        .filter(|seen| seen.invariant == invariant)
-    {
+    for seen in history.seen.iter().filter(|seen| seen.invariant == invariant) {
         let (Some(key), Some(version)) = (cell(&seen.row, 0), cell(&seen.row, 1)) else {
             continue;
         };
@@ -153,10 +137,7 @@ pub fn no_leaked_locks(admin: &mut Session) -> Result<Option<Violation>, String>
         invariant: LEAKED.to_string(),
         key: None,
         at: None,
-        what: format!(
-            "pid, mode, granted, classid, objid, objsubid: {}",
-            text(row)
-        ),
+        what: format!("pid, mode, granted, classid, objid, objsubid: {}", text(row)),
     }))
 }
 
@@ -173,44 +154,21 @@ mod tests {
     fn a_difference_either_way_is_seen() {
         let expected = BTreeMap::from([(1, 5), (2, 1)]);
         let broken = |rows: &[Row]| compare("x", &expected, rows, "").len();
-        assert_eq!(
-            broken(&[row(&["1", "5"]), row(&["2", "1"]), row(&["3", "0"])]),
-            0
-        );
+        assert_eq!(broken(&[row(&["1", "5"]), row(&["2", "1"]), row(&["3", "0"])]), 0);
         assert_eq!(broken(&[row(&["1", "4"]), row(&["2", "2"])]), 2);
         assert_eq!(broken(&[row(&["1", "5"])]), 1);
-        assert_eq!(
-            broken(&[row(&["1", "5"]), row(&["2", "1"]), row(&["3", "1"])]),
-            1
-        );
-        assert_eq!(
-            broken(&[
-                row(&["1", "5"]),
-                row(&["2", "1"]),
-                vec![Some("3".into()), None]
-            ]),
-            1
-        );
+        assert_eq!(broken(&[row(&["1", "5"]), row(&["2", "1"]), row(&["3", "1"])]), 1);
+        assert_eq!(broken(&[row(&["1", "5"]), row(&["2", "1"]), vec![Some("3".into()), None]]), 1);
     }
 
     #[test]
     fn a_version_names_one_state() {
         let history = |rows: &[&[&str]]| History {
-            seen: rows
-                .iter()
-                .map(|cells| Seen {
-                    at: 0,
-                    invariant: 0,
-                    row: row(cells),
-                })
-                .collect(),
+            seen: rows.iter().map(|cells| Seen { at: 0, invariant: 0, row: row(cells) }).collect(),
             ..History::default()
         };
         let broken = |rows: &[&[&str]]| versioned(0, &history(rows)).len();
-        assert_eq!(
-            broken(&[&["1", "1", "a"], &["1", "1", "a"], &["1", "2", "b"]]),
-            0
-        );
+        assert_eq!(broken(&[&["1", "1", "a"], &["1", "1", "a"], &["1", "2", "b"]]), 0);
         assert_eq!(broken(&[&["1", "1", "a"], &["1", "1", "b"]]), 1);
         assert_eq!(broken(&[&["1", "2", "a"], &["1", "1", "a"]]), 1);
     }

@@ -10,12 +10,7 @@ fn basket(sql: &[&str]) -> Workload {
     let mut w = at_read_committed(stock("basket", ""));
     w.steps = 1;
     w.allowed = vec!["55P03"];
-    w.statements = vec![Statement::new(
-        "basket",
-        1,
-        sql,
-        &[Effect::Add, Effect::AddOther],
-    )];
+    w.statements = vec![Statement::new("basket", 1, sql, &[Effect::Add, Effect::AddOther])];
     w
 }
 
@@ -54,30 +49,10 @@ pub fn all() -> Vec<SelfTest> {
     ]);
     vec![
         instead("transfer_without_locks", unlocked, &[], caught(MONEY)),
-        instead(
-            "transfer_in_argument_order",
-            as_given,
-            &[],
-            caught(UNEXPECTED),
-        ),
+        instead("transfer_in_argument_order", as_given, &[], caught(UNEXPECTED)),
         instead("transfer_sound", sorted, &[], Verdict::Clean),
-        instead(
-            "stock_read_then_written",
-            read_then_write,
-            &[],
-            caught(STOCK),
-        ),
-        instead(
-            "stock_looked_at_then_taken",
-            look_then_take,
-            &[],
-            caught(FLOOR),
-        ),
-        instead(
-            "stock_in_basket_order",
-            given_order,
-            &[],
-            caught(UNEXPECTED),
-        ),
+        instead("stock_read_then_written", read_then_write, &[], caught(STOCK)),
+        instead("stock_looked_at_then_taken", look_then_take, &[], caught(FLOOR)),
+        instead("stock_in_basket_order", given_order, &[], caught(UNEXPECTED)),
     ]
 }

@@ -68,12 +68,7 @@ pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
     let plain = three_unguarded;
     vec![
-        instead(
-            "cap_looks_first",
-            plain(),
-            &[COLUMN, LOOKS_FIRST, TRIGGER],
-            caught(TOO_MANY),
-        ),
+        instead("cap_looks_first", plain(), &[COLUMN, LOOKS_FIRST, TRIGGER], caught(TOO_MANY)),
         instead(
             "cap_lock_then_snapshot",
             plain(),
@@ -100,7 +95,7 @@ pub fn all() -> Vec<SelfTest> {
         ),
         instead(
             "cap_waits_for_the_key",
-            imimpatient(at_read_committed(plain()), 50),
+            impatient(at_read_committed(plain()), 50),
             &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
             caught(WAITED_WITH_ROOM),
         ),

@@ -25,10 +25,8 @@ const LOCK_HELD: &str = guard!(
 );
 
 /// Article D's check when its lock is on another connection than its SELECT: none, that is.
-const NO_LOCK: &str = guard!(
-    "",
-    "p.at > NEW.at - interval '24 hours' AND p.at < NEW.at + interval '24 hours'"
-);
+const NO_LOCK: &str =
+    guard!("", "p.at > NEW.at - interval '24 hours' AND p.at < NEW.at + interval '24 hours'");
 
 /// Looks only back, as the article does: a row dated later than an existing one's past gets in.
 const LOOKS_BACK: &str = guard!(
@@ -46,35 +44,15 @@ pub fn all() -> Vec<SelfTest> {
     let plain = || at_read_committed(one_unguarded());
     let caught = Verdict::Caught;
     vec![
-        instead(
-            "cooldown_without_lock",
-            plain(),
-            &[NO_LOCK, TRIGGER],
-            caught(TOO_MANY),
-        ),
+        instead("cooldown_without_lock", plain(), &[NO_LOCK, TRIGGER], caught(TOO_MANY)),
         instead(
             "cooldown_lock_then_snapshot",
             one_unguarded(),
             &[LOCK_HELD, TRIGGER],
             caught(TOO_MANY),
         ),
-        instead(
-            "cooldown_looks_back",
-            plain(),
-            &[LOOKS_BACK, TRIGGER],
-            caught(TOO_MANY),
-        ),
-        instead(
-            "cooldown_one_too_far",
-            plain(),
-            &[ONE_TOO_FAR, TRIGGER],
-            caught(HAD_ROOM),
-        ),
-        instead(
-            "cooldown_sound",
-            plain(),
-            &[LOCK_HELD, TRIGGER],
-            Verdict::Clean,
-        ),
+        instead("cooldown_looks_back", plain(), &[LOOKS_BACK, TRIGGER], caught(TOO_MANY)),
+        instead("cooldown_one_too_far", plain(), &[ONE_TOO_FAR, TRIGGER], caught(HAD_ROOM)),
+        instead("cooldown_sound", plain(), &[LOCK_HELD, TRIGGER], Verdict::Clean),
     ]
 }

@@ -51,14 +51,9 @@ fn without_moves() -> Workload {
 fn trying() -> Workload {
     let mut w = namespace();
     w.impatient = 20;
-    let sql = [
-        "SELECT 1 FROM pg_advisory_xact_lock(5000, {key})",
-        READ,
-        WRITE,
-    ];
+    let sql = ["SELECT 1 FROM pg_advisory_xact_lock(5000, {key})", READ, WRITE];
     let effects = [Effect::EnterFirst, Effect::Add];
-    w.statements
-        .push(Statement::new("try to lock", 4, &sql, &effects).at_once(0));
+    w.statements.push(Statement::new("try to lock", 4, &sql, &effects).at_once(0));
     w
 }
 
@@ -66,47 +61,22 @@ pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
     vec![
         instead("key_lock_missing", namespace(), &[], caught(ALONE)),
-        instead(
-            "key_lock_answer_ignored",
-            namespace(),
-            &[ANSWER_IGNORED, TRIGGER],
-            caught(ALONE),
-        ),
+        instead("key_lock_answer_ignored", namespace(), &[ANSWER_IGNORED, TRIGGER], caught(ALONE)),
         instead(
             "key_lock_loses_an_increment",
             without_moves(),
             &[ANSWER_IGNORED, TRIGGER],
             caught(NO_LOST_UPDATE),
         ),
-        instead(
-            "key_lock_new_key_only",
-            namespace(),
-            &[NEW_KEY_ONLY, TRIGGER],
-            caught(ALONE),
-        ),
-        instead(
-            "key_lock_swallows_delete",
-            namespace(),
-            &[ARTICLE, TRIGGER],
-            caught(SWALLOWED),
-        ),
+        instead("key_lock_new_key_only", namespace(), &[NEW_KEY_ONLY, TRIGGER], caught(ALONE)),
+        instead("key_lock_swallows_delete", namespace(), &[ARTICLE, TRIGGER], caught(SWALLOWED)),
         instead(
             "key_lock_for_the_session",
             without_moves(),
             &[SESSION_LEVEL, TRIGGER],
             caught(LEAKED),
         ),
-        instead(
-            "key_lock_trying_waits",
-            trying(),
-            &[MENDED, TRIGGER],
-            caught(WAITED),
-        ),
-        instead(
-            "key_lock_sound",
-            namespace(),
-            &[MENDED, TRIGGER],
-            Verdict::Clean,
-        ),
+        instead("key_lock_trying_waits", trying(), &[MENDED, TRIGGER], caught(WAITED)),
+        instead("key_lock_sound", namespace(), &[MENDED, TRIGGER], Verdict::Clean),
     ]
 }

@@ -49,11 +49,7 @@ fn instead(
 ) -> SelfTest {
     workload.name = name;
     workload.guard = guard.to_vec();
-    SelfTest {
-        name,
-        workload,
-        verdict,
-    }
+    SelfTest { name, workload, verdict }
 }
 
 /// For guards that trust their transaction's snapshot, where that is not what is on trial.

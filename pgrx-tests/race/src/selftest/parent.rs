@@ -44,11 +44,6 @@ pub fn all() -> Vec<SelfTest> {
             &[COLUMN, LAST_BUMP, ONCE, TRIGGER],
             caught(UNEXPECTED),
         ),
-        instead(
-            "parent_sound",
-            plain(),
-            &[COLUMN, LAST_BUMP, ONCE, TRIGGER],
-            Verdict::Clean,
-        ),
+        instead("parent_sound", plain(), &[COLUMN, LAST_BUMP, ONCE, TRIGGER], Verdict::Clean),
     ]
 }

@@ -46,24 +46,14 @@ fn all_state_it() -> Workload {
 pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
     vec![
-        instead(
-            "version_unchecked",
-            next(),
-            &[COLUMN],
-            caught(NO_LOST_UPDATE),
-        ),
+        instead("version_unchecked", next(), &[COLUMN], caught(NO_LOST_UPDATE)),
         instead(
             "version_only_stamped",
             next(),
             &[COLUMN, STAMPS_ONLY, TRIGGER],
             caught(NO_LOST_UPDATE),
         ),
-        instead(
-            "version_bumped_twice",
-            next(),
-            &[COLUMN, BUMPS_TWICE, TRIGGER],
-            caught(ONE_BUMP),
-        ),
+        instead("version_bumped_twice", next(), &[COLUMN, BUMPS_TWICE, TRIGGER], caught(ONE_BUMP)),
         instead(
             "version_unstated_passes",
             current(),
@@ -76,11 +66,6 @@ pub fn all() -> Vec<SelfTest> {
             &[COLUMN, ONE_BEHIND, TRIGGER],
             caught(NO_LOST_UPDATE),
         ),
-        instead(
-            "version_sound",
-            all_state_it(),
-            &[COLUMN, NEXT_ONLY, TRIGGER],
-            Verdict::Clean,
-        ),
+        instead("version_sound", all_state_it(), &[COLUMN, NEXT_ONLY, TRIGGER], Verdict::Clean),
     ]
 }

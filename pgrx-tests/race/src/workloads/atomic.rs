@@ -13,10 +13,7 @@ pub fn all() -> Vec<Workload> {
 /// A transfer between two accounts, each statement a transaction of its own: two transfers in one
 /// transaction may deadlock whatever order each of them keeps. `lock` takes both rows.
 pub fn transfer_with(name: &'static str, lock: &[&'static str]) -> Workload {
-    let mut w = Workload::new(
-        name,
-        "article B's transfer, both directions at once, 16 sessions",
-    );
+    let mut w = Workload::new(name, "article B's transfer, both directions at once, 16 sessions");
     w.clients = 16;
     w.keys = 4;
     w.numbers = 300;
@@ -63,14 +60,8 @@ pub fn stock(name: &'static str, story: &'static str) -> Workload {
         "INSERT INTO stock SELECT g FROM generate_series(1, {keys}) g",
     ];
     w.invariants = vec![
-        Invariant::Counted {
-            name: STOCK,
-            sql: "SELECT id, 150 - quantity FROM stock",
-        },
-        Invariant::Never {
-            name: FLOOR,
-            sql: "SELECT id, quantity FROM stock WHERE quantity < 0",
-        },
+        Invariant::Counted { name: STOCK, sql: "SELECT id, 150 - quantity FROM stock" },
+        Invariant::Never { name: FLOOR, sql: "SELECT id, quantity FROM stock WHERE quantity < 0" },
     ];
     w
 }
@@ -88,10 +79,7 @@ pub fn take() -> Workload {
 
 /// Two items in random order; one basket per transaction, so that 40P01 is a failure.
 pub fn take_all() -> Workload {
-    let mut w = stock(
-        "take_all",
-        "baskets in random item order, all or nothing, no deadlock",
-    );
+    let mut w = stock("take_all", "baskets in random item order, all or nothing, no deadlock");
     w.steps = 1;
     w.isolation = &[Isolation::ReadCommitted, Isolation::RepeatableRead];
     w.allowed = vec!["40001", "RG422", "55P03"];

@@ -13,10 +13,7 @@ const PICK: &str = "SELECT id FROM posts WHERE user_id = {key} AND highlighted \
 /// Judged again where it is written: the row may have moved on since it was picked.
 macro_rules! still {
     ($before:literal) => {
-        concat!(
-            $before,
-            " WHERE id = {0} AND user_id = {key} AND highlighted RETURNING id"
-        )
+        concat!($before, " WHERE id = {0} AND user_id = {key} AND highlighted RETURNING id")
     };
 }
 
@@ -31,11 +28,7 @@ fn posts(name: &'static str, story: &'static str, most: usize) -> Workload {
     w.impatient = 10;
     w.allowed.extend(["RG403", "55P03"]);
     w.invariants = vec![
-        Invariant::Room {
-            code: "RG403",
-            most,
-            period: None,
-        },
+        Invariant::Room { code: "RG403", most, period: None },
         Invariant::Never {
             name: "a slot for every row in the cap and for no other",
             sql: "SELECT user_id, id, highlighted, slot FROM posts \
@@ -136,10 +129,7 @@ pub fn upserts() -> Vec<Statement> {
 }
 
 fn exceeded(sql: &'static str) -> Invariant {
-    Invariant::Never {
-        name: TOO_MANY,
-        sql,
-    }
+    Invariant::Never { name: TOO_MANY, sql }
 }
 
 pub fn one() -> Workload {
@@ -180,11 +170,7 @@ pub fn hundred() -> Workload {
 }
 
 pub fn append() -> Workload {
-    let mut w = with_calls(posts(
-        "cap_append",
-        "ten rows per key, filled past the highest",
-        10,
-    ));
+    let mut w = with_calls(posts("cap_append", "ten rows per key, filled past the highest", 10));
     w.guard = vec![
         "SELECT raceguard.add_cap('posts', 'user_id', 10, predicate => 'highlighted', \
          fill => 'append')",

@@ -12,11 +12,7 @@ const PICK: &str = "SELECT id FROM posts WHERE user_id = {key} ORDER BY id OFFSE
 /// An hour of the test's calendar; no literal depends on the session's time zone.
 macro_rules! at {
     ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            "timestamptz '2024-03-30 00:00+00' + {n} * interval '1 hour'",
-            $after
-        )
+        concat!($before, "timestamptz '2024-03-30 00:00+00' + {n} * interval '1 hour'", $after)
     };
 }
 
@@ -33,28 +29,18 @@ fn posts(name: &'static str, story: &'static str, most: usize, hours: u64) -> Wo
     ];
     w.impatient = 5;
     w.allowed.extend(["RG429", "55P03"]);
-    w.invariants = vec![Invariant::Room {
-        code: "RG429",
-        most,
-        period: Some(24),
-    }];
+    w.invariants = vec![Invariant::Room { code: "RG429", most, period: Some(24) }];
     w.statements = vec![
         Statement::new(
             "insert",
             6,
-            &[at!(
-                "INSERT INTO posts (id, user_id, at) VALUES ({id}0, {key}, ",
-                ") RETURNING id"
-            )],
+            &[at!("INSERT INTO posts (id, user_id, at) VALUES ({id}0, {key}, ", ") RETURNING id")],
             &[Effect::Hold],
         ),
         Statement::new(
             "delete",
             2,
-            &[
-                PICK,
-                "DELETE FROM posts WHERE id = {0} AND user_id = {key} RETURNING id",
-            ],
+            &[PICK, "DELETE FROM posts WHERE id = {0} AND user_id = {key} RETURNING id"],
             &[Effect::Free],
         ),
         Statement::new(
@@ -62,10 +48,7 @@ fn posts(name: &'static str, story: &'static str, most: usize, hours: u64) -> Wo
             1,
             &[
                 PICK,
-                at!(
-                    "UPDATE posts SET at = ",
-                    " WHERE id = {0} AND user_id = {key} RETURNING id"
-                ),
+                at!("UPDATE posts SET at = ", " WHERE id = {0} AND user_id = {key} RETURNING id"),
             ],
             &[Effect::Retime],
         ),
@@ -110,12 +93,7 @@ pub fn one() -> Workload {
 }
 
 pub fn window() -> Workload {
-    let mut w = posts(
-        "cooldown_window",
-        "three rows per key within any 24 hours",
-        3,
-        24 * 4,
-    );
+    let mut w = posts("cooldown_window", "three rows per key within any 24 hours", 3, 24 * 4);
     w.guard = vec![
         "SELECT raceguard.add_cooldown('posts', 'user_id', at => 'at', period => '24 hours', \
          max_rows => 3)",

@@ -25,10 +25,7 @@ fn posts(name: &'static str, story: &'static str) -> Workload {
     w.allowed.push("55P03");
     w.invariants = vec![
         Invariant::Alone,
-        Invariant::Counted {
-            name: NO_LOST_UPDATE,
-            sql: "SELECT id, n FROM tally",
-        },
+        Invariant::Counted { name: NO_LOST_UPDATE, sql: "SELECT id, n FROM tally" },
     ];
     w.statements = vec![
         Statement::new(
@@ -71,10 +68,7 @@ fn posts(name: &'static str, story: &'static str) -> Workload {
 
 /// `lock_key` and `try_lock_key` against the guard's own locks.
 pub fn calls() -> Workload {
-    let mut w = posts(
-        "key_lock_calls",
-        "lock_key, try_lock_key and the trigger on one key",
-    );
+    let mut w = posts("key_lock_calls", "lock_key, try_lock_key and the trigger on one key");
     w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"')"];
     w.statements.extend([
         Statement::new(
@@ -86,11 +80,7 @@ pub fn calls() -> Workload {
         Statement::new(
             "try to lock, then count",
             2,
-            &[
-                "SELECT 1 WHERE raceguard.try_lock_key('posts', {key})",
-                READ,
-                WRITE,
-            ],
+            &["SELECT 1 WHERE raceguard.try_lock_key('posts', {key})", READ, WRITE],
             &[Effect::EnterFirst, Effect::Add],
         )
         .at_once(0),
@@ -111,10 +101,7 @@ pub fn escalation() -> Workload {
 
 /// The guard in namespace 5000 against code that takes pg_advisory_xact_lock(5000, key) itself.
 pub fn namespace() -> Workload {
-    let mut w = posts(
-        "key_lock_namespace",
-        "the trigger against pg_advisory_xact_lock by hand",
-    );
+    let mut w = posts("key_lock_namespace", "the trigger against pg_advisory_xact_lock by hand");
     w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"', namespace => 5000)"];
     w.statements.push(Statement::new(
         "lock by hand, then count",

@@ -22,10 +22,7 @@ fn orders(name: &'static str, story: &'static str) -> Workload {
         "SELECT raceguard.add_parent_version('lines', 'orders')",
     ];
     w.invariants = vec![
-        Invariant::Touched {
-            name: ONE_BUMP_EACH,
-            sql: "SELECT id, version - 1 FROM orders",
-        },
+        Invariant::Touched { name: ONE_BUMP_EACH, sql: "SELECT id, version - 1 FROM orders" },
         Invariant::Versioned {
             sql:
                 "SELECT o.id, o.version, (SELECT string_agg(l.id || ':' || l.n, ' ' ORDER BY l.id) \
@@ -41,10 +38,7 @@ const INSERT: &str = "INSERT INTO lines (id, order_id) VALUES ({id}0, {key}) RET
 pub fn changes() -> Workload {
     const PICK: &str =
         "SELECT id FROM lines WHERE order_id = {key} ORDER BY id OFFSET {n} % 4 LIMIT 1";
-    let mut w = orders(
-        "parent_changes",
-        "child rows written in every way; one bump each",
-    );
+    let mut w = orders("parent_changes", "child rows written in every way; one bump each");
     w.steps = 3;
     w.statements = vec![
         Statement::new("insert a line", 4, &[INSERT], &[Effect::Touch]),
@@ -82,17 +76,9 @@ pub fn changes() -> Workload {
 
 /// Only inserts, for several parents in any order: nothing here may deadlock but the bumps.
 pub fn crosswise() -> Workload {
-    let mut w = orders(
-        "parent_crosswise",
-        "lines for two orders, in opposite order: no deadlock",
-    );
+    let mut w = orders("parent_crosswise", "lines for two orders, in opposite order: no deadlock");
     w.steps = 4;
     w.allowed = vec!["40001"];
-    w.statements = vec![Statement::new(
-        "insert a line",
-        1,
-        &[INSERT],
-        &[Effect::Touch],
-    )];
+    w.statements = vec![Statement::new("insert a line", 1, &[INSERT], &[Effect::Touch])];
     w
 }

@@ -18,14 +18,8 @@ fn counters(name: &'static str, story: &'static str) -> Workload {
     w.allowed.extend(["RG409", "55P03"]);
     w.impatient = 5;
     w.invariants = vec![
-        Invariant::Counted {
-            name: NO_LOST_UPDATE,
-            sql: "SELECT id, n FROM counters",
-        },
-        Invariant::Counted {
-            name: ONE_BUMP,
-            sql: "SELECT id, version - 1 FROM counters",
-        },
+        Invariant::Counted { name: NO_LOST_UPDATE, sql: "SELECT id, n FROM counters" },
+        Invariant::Counted { name: ONE_BUMP, sql: "SELECT id, version - 1 FROM counters" },
     ];
     w
 }
@@ -35,16 +29,16 @@ const READ: &str = "SELECT n, version FROM counters WHERE id = {key}";
 /// Clients that send the next version, with and without a WHERE on it, among clients that do not
 /// care about versions at all.
 pub fn next() -> Workload {
-    let mut w = counters(
-        "version_next",
-        "read, think, write back with the next version",
-    );
+    let mut w = counters("version_next", "read, think, write back with the next version");
     w.guard = vec!["SELECT raceguard.add_version('counters')"];
     w.statements = vec![
         Statement::new(
             "write what was read",
             6,
-            &[READ, "UPDATE counters SET n = {0} + 1, version = {1} + 1 WHERE id = {key} RETURNING id"],
+            &[
+                READ,
+                "UPDATE counters SET n = {0} + 1, version = {1} + 1 WHERE id = {key} RETURNING id",
+            ],
             &[Effect::Add],
         ),
         Statement::new(
@@ -75,10 +69,7 @@ pub fn next() -> Workload {
 
 /// Clients that send back the version they read; an update without one has to be refused.
 pub fn current() -> Workload {
-    let mut w = counters(
-        "version_current",
-        "send back the version read; none is refused",
-    );
+    let mut w = counters("version_current", "send back the version read; none is refused");
     w.guard = vec![
         "SELECT raceguard.add_version('counters', client_sends => 'current', unstated => 'reject')",
     ];
@@ -86,10 +77,7 @@ pub fn current() -> Workload {
         Statement::new(
             "write what was read",
             8,
-            &[
-                READ,
-                "UPDATE counters SET n = {0} + 1, version = {1} WHERE id = {key} RETURNING id",
-            ],
+            &[READ, "UPDATE counters SET n = {0} + 1, version = {1} WHERE id = {key} RETURNING id"],
             &[Effect::Add],
         ),
         Statement::new(
