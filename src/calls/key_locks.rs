@@ -34,10 +34,8 @@ fn try_lock_key(call: Call) -> Result<Value, Report> {
     let Some(key) = key_argument(call, rule)? else {
         return Ok(Value::Bool(true));
     };
-    let locked = catch(|| {
-        let what = key_lock::identify(rule, &key)?;
-        key_lock::try_lock(rule, what)
-    })??;
+    let locked =
+        catch(|| key_lock::identify(rule, &key).map(|what| key_lock::try_lock(rule, what)))??;
     Ok(Value::Bool(locked))
 }
 

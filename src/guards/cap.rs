@@ -428,7 +428,7 @@ impl Search<'_> {
         }
         let tag = slot_tag(self.table, self.rule, self.key, slot);
         let held = tag.is_held(false);
-        if !held && !tag.try_acquire() {
+        if !held && !tag.try_acquire(false) {
             self.reserved = self.reserved.or(Some(slot));
             return Ok(false);
         }

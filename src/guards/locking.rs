@@ -19,6 +19,18 @@ struct Count {
     escalated: Cell<bool>,
 }
 
+impl Count {
+    #[inline]
+    fn follow_transaction(&self) {
+        let now = transaction_number();
+        if self.transaction.get() != now {
+            self.transaction.set(now);
+            self.taken.set(0);
+            self.escalated.set(false);
+        }
+    }
+}
+
 thread_local! {
     static COUNT: Count = const {
         Count { transaction: Cell::new(0), taken: Cell::new(0), escalated: Cell::new(false) }
@@ -34,12 +46,7 @@ pub const TOO_MANY: &str = "Raise max_locks_per_transaction, or lower raceguard.
 pub fn prepare(table: Oid, family: Family) -> Result<bool, Report> {
     let whole = Tag::table(table, family);
     COUNT.with(|count| {
-        let now = transaction_number();
-        if count.transaction.get() != now {
-            count.transaction.set(now);
-            count.taken.set(0);
-            count.escalated.set(false);
-        }
+        count.follow_transaction();
         if count.escalated.get() && whole.is_held(false) {
             return Ok(false);
         }
@@ -52,6 +59,26 @@ pub fn prepare(table: Oid, family: Family) -> Result<bool, Report> {
             return Ok(false);
         }
         Ok(true)
+    })
+}
+
+/// As `prepare`, but waits for nobody: `None` where another transaction has the whole table.
+fn prepare_at_once(table: Oid, family: Family) -> Option<bool> {
+    let whole = Tag::table(table, family);
+    COUNT.with(|count| {
+        count.follow_transaction();
+        if count.escalated.get() && whole.is_held(false) {
+            return Some(false);
+        }
+        if !whole.is_held(true) && !whole.try_acquire(true) {
+            return None;
+        }
+        // Past the limit, but with other lockers in the table, one more single lock is the lesser evil.
+        if count.taken.get() >= guc::max_key_locks() && whole.try_acquire(false) {
+            count.escalated.set(true);
+            return Some(false);
+        }
+        Some(true)
     })
 }
 
@@ -77,17 +104,19 @@ pub fn lock_key(root: Oid, hash: u32) -> Result<(), Report> {
 }
 
 /// Locks one key if nobody else has it.
-pub fn try_lock_key(root: Oid, hash: u32) -> Result<bool, Report> {
+pub fn try_lock_key(root: Oid, hash: u32) -> bool {
     let tag = Tag::key(root, hash);
     if tag.is_held(false) {
-        return Ok(true);
+        return true;
     }
-    if !prepare(root, Family::Keys)? {
-        return Ok(true);
+    match prepare_at_once(root, Family::Keys) {
+        None => return false,
+        Some(false) => return true,
+        Some(true) => {}
     }
-    if !tag.try_acquire() {
-        return Ok(false);
+    if !tag.try_acquire(false) {
+        return false;
     }
     taken();
-    Ok(true)
+    true
 }

@@ -79,8 +79,8 @@ impl Tag {
 
     /// Takes the lock if nobody else has it.
     #[inline]
-    pub fn try_acquire(self) -> bool {
-        self.lock(false, true) != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+    pub fn try_acquire(self, shared: bool) -> bool {
+        self.lock(shared, true) != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 
     #[inline]
