@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// A trace longer than this is cut: the beginning sets the scene, and then what led to `at`.
 const MOST_LINES: usize = 80;
 
+/// Rows shown of one answer.
+const MOST_ROWS: usize = 6;
+
 #[derive(Default)]
 pub struct Totals {
     pub rounds: u64,
@@ -99,7 +102,10 @@ fn answer(reply: &Reply) -> String {
                 let cells: Vec<&str> = row.iter().map(|c| c.as_deref().unwrap_or("NULL")).collect();
                 format!("({})", cells.join(", "))
             };
-            rows.iter().map(row).collect::<Vec<_>>().join(" ")
+            let shown = rows.iter().take(MOST_ROWS).map(row);
+            let rest = rows.len().saturating_sub(MOST_ROWS);
+            let rest = (rest > 0).then(|| format!("and {rest} more"));
+            shown.chain(rest).collect::<Vec<_>>().join(" ")
         }
         Reply::Error { code, message } => format!("{code}: {}", message.replace('\n', " ")),
         Reply::Lost(text) => format!("connection lost: {text}"),

@@ -4,7 +4,7 @@ use crate::checks::TOO_MANY;
 use crate::language::{Effect, Invariant, Statement, Workload};
 
 pub fn all() -> Vec<Workload> {
-    vec![one(), three(), hundred(), append()]
+    vec![one(), three(), escalation(), hundred(), append()]
 }
 
 /// A row of {key} that counts towards the cap, one of the first three by id.
@@ -153,6 +153,18 @@ pub fn three_unguarded() -> Workload {
 pub fn three() -> Workload {
     let mut w = with_calls(three_unguarded());
     w.guard = vec!["SELECT raceguard.add_cap('posts', 'user_id', 3, predicate => 'highlighted')"];
+    w
+}
+
+/// Whoever asks for a second slot locks all slots of the table. Others then wait for him although
+/// there is room, so nobody here has a short lock_timeout.
+fn escalation() -> Workload {
+    let mut w = three();
+    w.name = "cap_escalation";
+    w.story = "as cap_3, with every second slot locking the whole table";
+    w.settings = vec!["raceguard.max_key_locks = 1"];
+    w.steps = 3;
+    w.impatient = 0;
     w
 }
 
