@@ -101,10 +101,10 @@ server_suite() {
     counted "$SUITE_PASSED" $((SUITE_FAILED + crashes))
 }
 
-# The race harness for so many seconds.
+# The race harness with these options.
 race() {
     cluster_start race
-    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" --seconds "$1" 2>&1 | tee "$RUN/race.log"
+    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" "$@" 2>&1 | tee "$RUN/race.log"
     counted_in_last_line "$RUN/race.log"
 }
 

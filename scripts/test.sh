@@ -42,8 +42,10 @@ for major in $majors; do
     stage "build $major" build "$profile"
     stage "regress $major" server_suite regress
     stage "isolation $major" server_suite isolation
-    [ ! -d pgrx-tests/race ] || stage "race $major" race "$seconds"
+    stage "race $major" race --seconds "$seconds"
     [ "$major" = "$first" ] || continue
+    # Needs no extension: broken guards that the harness has to catch.
+    stage "race self-test" race --self-test
     for program in pgrx-tests/*/run.sh; do
         [ ! -e "$program" ] || stage "$(basename "$(dirname "$program")") $major" program_suite "$program"
     done

@@ -10,5 +10,5 @@ pub mod version;
 use crate::language::Workload;
 
 pub fn all() -> Vec<Workload> {
-    [version::all(), key_lock::all(), cap::all()].concat()
+    [version::all(), key_lock::all(), cap::all(), cooldown::all()].concat()
 }
