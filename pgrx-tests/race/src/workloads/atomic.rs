@@ -87,7 +87,7 @@ pub fn take_all() -> Workload {
         "basket",
         1,
         &["SELECT raceguard.take_all('stock', 'quantity', \
-             '[{\"id\": {key}, \"quantity\": 1}, {\"id\": {other}, \"quantity\": 1}]')"],
+             '[{\"id\": {key}, \"amount\": 1}, {\"id\": {other}, \"amount\": 1}]')"],
         &[Effect::Add, Effect::AddOther],
     )];
     w
