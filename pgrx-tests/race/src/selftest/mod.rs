@@ -7,6 +7,7 @@ mod cap;
 mod cooldown;
 mod key_lock;
 mod parent;
+mod swap;
 mod version;
 
 use crate::language::{Isolation, Workload};
@@ -61,6 +62,7 @@ fn at_read_committed(mut w: Workload) -> Workload {
 pub fn all() -> Vec<SelfTest> {
     let tests = [
         version::all(),
+        swap::all(),
         key_lock::all(),
         cap::all(),
         cooldown::all(),

@@ -5,6 +5,7 @@ pub mod cap;
 pub mod cooldown;
 pub mod key_lock;
 pub mod parent;
+pub mod swap;
 pub mod version;
 
 use crate::language::Workload;
