@@ -43,6 +43,7 @@ as_server() {
 # test inputs. In /tmp, since a socket path may have no more than 107 bytes and
 # since the server's user must reach it wherever the repository lies.
 RUN=
+# After setup: the user that owns the servers may come with the packages.
 run_begin() {
     RUN=$(mktemp -d /tmp/raceguard.XXXXXX)
     chmod 755 "$RUN"

@@ -22,9 +22,9 @@ esac
 majors=$(printf '%s\n' $majors | awk '!seen[$0]++' | paste -sd' ')
 first=${majors%% *}
 
-run_begin
 mkdir -p "$TARGET/test"
 setup "$majors"
+run_begin
 
 stage "format" check_format
 stage "clippy" check_clippy
