@@ -24,6 +24,11 @@ setup_packages() {
     need "the C library's headers" libc6-dev has_file "/usr/include/stdlib.h"
     need "libclang, which reads Postgres's headers," libclang-dev has_file "/usr/lib/llvm-*/lib/libclang*.so*"
     need "clang" clang command -v clang
+    if ! find_cargo_pgrx; then
+        # cargo-pgrx links against OpenSSL.
+        need "pkg-config" pkg-config command -v pkg-config
+        need "OpenSSL for building" libssl-dev has_file "/usr/include/openssl/ssl.h"
+    fi
     for major in $majors; do
         read -r -a source <<<"$(pin "$major")"
         case ${source[0]} in
@@ -68,21 +73,26 @@ setup_rust() {
 }
 
 # cargo-pgrx must be exactly the pinned version; another one that a user has stays untouched.
-setup_cargo_pgrx() {
-    local version
-    version=$(pin cargo-pgrx)
-    grep -qx "pgrx = \"=$version\"" Cargo.toml || die "Cargo.toml does not pin pgrx to $version, as cargo-pgrx.toml does"
+find_cargo_pgrx() {
     for CARGO_PGRX in "$TARGET/tools/bin/cargo-pgrx" "$(command -v cargo-pgrx || true)"; do
-        if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version 2>/dev/null)" = "cargo-pgrx $version" ]; then
+        if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version 2>/dev/null)" = "cargo-pgrx $(pin cargo-pgrx)" ]; then
             export CARGO_PGRX
             return 0
         fi
     done
+    return 1
+}
+
+setup_cargo_pgrx() {
+    local version
+    version=$(pin cargo-pgrx)
+    grep -qx "pgrx = \"=$version\"" Cargo.toml || die "Cargo.toml does not pin pgrx to $version, as cargo-pgrx.toml does"
+    find_cargo_pgrx && return 0
     say "installing cargo-pgrx $version below target/tools (some minutes)"
     # A target directory of its own: the tool shares no build with the extension.
     CARGO_TARGET_DIR=$TARGET/tools/build cargo install --quiet --locked --root "$TARGET/tools" cargo-pgrx --version "$version"
     rm -rf "$TARGET/tools/build"
-    export CARGO_PGRX=$TARGET/tools/bin/cargo-pgrx
+    find_cargo_pgrx || die "cargo-pgrx $version was installed below target/tools and does not run"
 }
 
 # setup MAJORS: everything, then PG_BIN and the rest for the first of the majors.

@@ -30,6 +30,7 @@ stage() {
         echo "==== $name failed: $([ "$status" = 0 ] && echo "it ran no test" || echo "exit status $status")"
     fi
     STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s' "$name" "$passed" "$failed" $((SECONDS - begin)))")
+    STAGE_FAILED=$failed
     PASSED=$((PASSED + passed))
     FAILED=$((FAILED + failed))
     # A stage that failed may have left a server behind.
@@ -50,7 +51,7 @@ check_format() {
 }
 
 check_clippy() {
-    cargo clippy --quiet --workspace --all-targets --no-default-features \
+    cargo clippy --locked --quiet --workspace --all-targets --no-default-features \
         --features "raceguard/pg$PG_MAJOR,raceguard/pg_test" -- -D warnings
     counted 1 0
 }
@@ -78,6 +79,13 @@ rust_tests() {
 count_cargo_tests() {
     # shellcheck disable=SC2046 # two words are wanted
     counted $(awk '/^test result:/ { passed += $4; failed += $6 + $8 } END { print passed + 0, failed + 0 }' "$1")
+}
+
+# Fetches or copies a further major; without it the run goes on with the next.
+get_postgres() {
+    pg_use "$1"
+    "$PG_BIN/postgres" --version
+    counted 1 0
 }
 
 # Builds the extension, without warnings, and installs it into the private copy.
