@@ -105,8 +105,9 @@ cluster_stop() {
 }
 
 # cluster_crashes NAME: prints how often the server's log tells of a crash, and what it says to stderr.
+# A kill -9 is not counted: only a test does that.
 cluster_crashes() {
-    local signs='was terminated by signal|PANIC: |TRAP: '
+    local signs='was terminated by signal ([1-8]|[1-9][0-9])[: ]|PANIC: |TRAP: '
     if grep -qE "$signs" "$RUN/$1/server.log"; then
         say "the server crashed:"
         grep -B5 -A5 -E "$signs" "$RUN/$1/server.log" | head -100 >&2

@@ -111,9 +111,13 @@ server_suite() {
 
 # The race harness with these options.
 race() {
+    local status=0 crashes
     cluster_start race
-    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" "$@" 2>&1 | tee "$RUN/race.log"
-    counted_in_last_line "$RUN/race.log"
+    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" "$@" 2>&1 | tee "$RUN/race.log" || status=$?
+    cluster_stop race
+    crashes=$(cluster_crashes race)
+    counted_in_last_line "$RUN/race.log" "$crashes"
+    return "$status"
 }
 
 # A program pgrx-tests/*/run.sh: it finds a fresh cluster through DSN and the PG* variables, PG_BIN and
@@ -128,11 +132,12 @@ program_suite() {
     return "$status"
 }
 
+# counted_in_last_line LOG [FURTHER_FAILURES]
 counted_in_last_line() {
     local line
     line=$(tail -n 1 "$1")
     [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] || { echo "the last line is not \"N passed, N failed\""; return 1; }
-    counted "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    counted "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + ${2:-0}))
 }
 
 # All stages of a major that this Debian does not have, in a chroot of one that does.
