@@ -97,12 +97,14 @@ setup_cargo_pgrx() {
 
 # setup MAJORS: everything, then PG_BIN and the rest for the first of the majors.
 setup() {
-    setup_packages "$1"
+    local majors
+    read -r -a majors <<<"$1"
+    setup_packages "${majors[*]}"
     setup_rust
     setup_cargo_pgrx
     if [ "$(id -u)" = 0 ]; then
         id "$SERVER_USER" >/dev/null 2>&1 \
             || die "Postgres does not run as root and there is no user $SERVER_USER: useradd --system $SERVER_USER, or SERVER_USER=name"
     fi
-    pg_use "${1%% *}"
+    pg_use "${majors[0]}"
 }
