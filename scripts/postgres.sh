@@ -82,12 +82,9 @@ pg_use() {
     local source stamp bindir
     PG_MAJOR=$1
     pg_home
-    read -r -a source <<<"$(pin "$PG_MAJOR")"
-    if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$PG_MAJOR" ]; then
-        source=(config "$PG_CONFIG")
-    elif [ "${source[0]}" = apt ] || [ "${source[0]}" = debootstrap ]; then
-        source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
-    fi
+    pg_origin "$PG_MAJOR"
+    source=("${ORIGIN[@]}")
+    [ "${source[0]}" != apt ] || source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
     case ${source[0]} in
     config)
         stamp=$(pg_stamp "${source[1]}")
@@ -152,11 +149,16 @@ pg_wanted() {
 # pg_supported [ORIGIN]: the supported majors, or those of them that come from there.
 pg_supported() { sed -n "s/^\([0-9][0-9]*\) = \"${1:-}.*/\1/p" "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
 
-# Prints the Debian release that has the major, and fails if no chroot is needed.
-pg_needs_chroot() {
-    local origin
-    read -r -a origin <<<"$(pin "$1")"
-    [ "${origin[0]}" = debootstrap ] && [ ! -x "/usr/lib/postgresql/$1/bin/postgres" ] && echo "${origin[1]}"
+# pg_origin MAJOR: sets ORIGIN to the words of where it comes from. A Debian release that has the
+# major needs no chroot of itself, and PG_CONFIG overrides both.
+pg_origin() {
+    read -r -a ORIGIN <<<"$(pin "$1")"
+    if [ "${ORIGIN[0]}" = debootstrap ] && grep -qx "VERSION_CODENAME=${ORIGIN[1]}" /etc/os-release; then
+        ORIGIN=(apt "postgresql-$1" "postgresql-server-dev-$1")
+    fi
+    if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$1" ]; then
+        ORIGIN=(config "$PG_CONFIG")
+    fi
 }
 
 # extension_install PROFILE [option...]: builds the extension and installs it into the private copy.

