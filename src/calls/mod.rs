@@ -1,6 +1,7 @@
 //! What application SQL calls.
 
 mod arguments;
+mod attempt;
 mod cooldown;
 mod key_locks;
 mod keyed_table;
@@ -8,6 +9,11 @@ mod lock_rows;
 mod retry;
 mod slots;
 mod stated_version;
+mod statement;
 mod stock;
+mod swap;
+mod swap_columns;
+mod table;
 mod take;
+mod tokens;
 mod version;

@@ -9,5 +9,5 @@ mod drop_guard;
 mod key;
 mod key_lock;
 mod target;
-mod trigger;
+pub mod trigger;
 mod version;

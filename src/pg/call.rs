@@ -103,11 +103,7 @@ impl Call {
 
     /// A `jsonb` argument as serde_json reads it.
     pub fn json(self, n: usize) -> Result<Option<serde_json::Value>, Report> {
-        let Some(value) = self.datum(n) else { return Ok(None) };
-        let text = output(value, pg_sys::JSONBOID)?;
-        serde_json::from_str(&text).map(Some).map_err(|e| {
-            Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
-        })
+        self.datum(n).map(json).transpose()
     }
 
     /// The arguments from `n` on of a VARIADIC "any" function, with their types: one by one, or
@@ -243,6 +239,14 @@ pub fn text_of(value: Datum) -> Result<String, Report> {
 pub fn output(value: Datum, type_oid: Oid) -> Result<String, Report> {
     let text = catch(|| super::text::display(value, type_oid))?;
     Ok(text.as_str().to_owned())
+}
+
+/// A jsonb value as serde_json reads it.
+pub fn json(value: Datum) -> Result<serde_json::Value, Report> {
+    let text = output(value, pg_sys::JSONBOID)?;
+    serde_json::from_str(&text).map_err(|e| {
+        Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
+    })
 }
 
 /// A text datum in the current memory context.

@@ -1,7 +1,8 @@
 //! What the calling role may do.
 
-use super::error::Report;
+use super::error::{catch, Report};
 use super::open::OpenTable;
+use super::raw;
 use crate::errors;
 use pgrx::pg_sys::{self, AclMode, AclResult, Oid};
 
@@ -30,7 +31,7 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
         (table.oid(), (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE | pg_sys::ACL_DELETE) as AclMode);
     let columns = (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) as AclMode;
     let any = pg_sys::AclMaskHow::ACLMASK_ANY;
-    let allowed = super::error::catch(|| {
+    let allowed = catch(|| {
         // SAFETY: catalog look-ups for an existing table.
         unsafe {
             let role = GetUserId();
@@ -72,4 +73,14 @@ const RLS_ENABLED: core::ffi::c_int = 2;
 pub fn is_standby() -> bool {
     // SAFETY: reads shared state.
     unsafe { RecoveryInProgress() }
+}
+
+/// `RLS_ENABLED` of Postgres's `CheckEnableRlsResult`.
+const RLS_ENABLED: i32 = 2;
+
+/// Whether row security filters what the current role sees of a table.
+pub fn row_security_applies(table: Oid) -> bool {
+    // SAFETY: asks without raising an error; InvalidOid stands for the current role.
+    catch(|| unsafe { raw::check_enable_rls(table, pg_sys::InvalidOid, true) })
+        .is_ok_and(|answer| answer == RLS_ENABLED)
 }

@@ -155,13 +155,19 @@ impl Table {
 }
 
 #[cfg(not(feature = "pg18"))]
-unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+pub unsafe fn attribute(
+    desc: pg_sys::TupleDesc,
+    attno: i16,
+) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: the caller checked the range.
     unsafe { (*desc).attrs.as_ptr().add((attno - 1) as usize) }
 }
 
 #[cfg(feature = "pg18")]
-unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+pub unsafe fn attribute(
+    desc: pg_sys::TupleDesc,
+    attno: i16,
+) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: the full attributes follow the `natts` compact ones.
     unsafe {
         let compact = (*desc).compact_attrs.as_ptr().add((*desc).natts as usize);

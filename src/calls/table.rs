@@ -1,0 +1,362 @@
+//! A table as the calls need it: columns, primary key, version guard, prepared statements.
+
+use crate::calls::statement::Shape;
+use crate::errors;
+use crate::guards::version::{parse, ClientSends};
+use crate::install::arguments::identifier;
+use crate::install::trigger::decode_arguments;
+use crate::pg::call::{input, json, output};
+use crate::pg::error::Report;
+use crate::pg::plan::Plan;
+use crate::pg::spi::{pinned_search_path, run, Param, Rows};
+use crate::pg::value::Kind;
+use crate::pg::watch::{lock_for_writing, Watch};
+use crate::pg::{jsonb, record};
+use core::cell::RefCell;
+use core::mem::ManuallyDrop;
+use pgrx::pg_sys::{Datum, Oid};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// What the calls know about a table.
+pub struct Described {
+    pub oid: Oid,
+    pub name: String,
+    /// `schema.table`, quoted.
+    pub qualified: String,
+    pub row_type: Oid,
+    pub columns: Vec<Field>,
+    pub key: Vec<KeyColumn>,
+    pub guard: Option<Guard>,
+    plans: RefCell<HashMap<Shape, Rc<Plan>>>,
+    watch: Watch,
+}
+
+/// A column.
+pub struct Field {
+    pub name: String,
+    pub attno: i16,
+    pub type_oid: Oid,
+    typmod: i32,
+}
+
+/// A column of the primary key.
+pub struct KeyColumn {
+    pub attno: i16,
+    /// The equality that the key's index goes by, as `OPERATOR(schema.=)`.
+    pub equals: String,
+}
+
+/// The table's version guard.
+pub struct Guard {
+    pub attno: i16,
+    pub column: String,
+    pub kind: Kind,
+    pub sends: ClientSends,
+    /// A guard that does not fire would leave the version as it is.
+    pub enabled: bool,
+}
+
+/// The values of a primary key, and the key as Postgres shows one: `(id)=(42)`.
+pub struct Key {
+    pub values: Vec<Datum>,
+    pub shown: String,
+}
+
+/// Statements kept per table; an application that changes ever other sets of columns starts anew
+/// after so many.
+const MOST_PLANS: usize = 100;
+
+thread_local! {
+    /// Never dropped: freeing statements while the backend exits helps no one.
+    static TABLES: ManuallyDrop<RefCell<HashMap<u32, Rc<Described>>>> = Default::default();
+}
+
+/// Describes a table, from the cache where that is current. Runs inside `spi::connected`.
+pub fn describe(oid: Oid) -> Result<Rc<Described>, Report> {
+    lock_for_writing(oid)?;
+    let known = TABLES.with(|tables| tables.borrow().get(&oid.to_u32()).cloned());
+    if let Some(table) = known.filter(|table| !table.watch.is_outdated()) {
+        return Ok(table);
+    }
+    let table = Rc::new(pinned_search_path(|| build(oid))?);
+    let replaced = TABLES.with(|tables| tables.borrow_mut().insert(oid.to_u32(), table.clone()));
+    drop(replaced);
+    Ok(table)
+}
+
+fn build(oid: Oid) -> Result<Described, Report> {
+    let watch = Watch::new(oid)?;
+    let rows = run(
+        "SELECT n.nspname, c.relname, c.relkind, c.reltype \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
+        &[Param::Oid(oid)],
+    )?;
+    let Some(row) = rows.first() else {
+        return Err(Report::error(
+            errors::UNDEFINED_TABLE,
+            format_args!("table with OID {} does not exist", oid.to_u32()),
+        )
+        .detail(format_args!("It was dropped, or the number never named a table."))
+        .hint(format_args!("Name the table, for example 'orders'.")));
+    };
+    let (schema, name) = (text(row, 0), text(row, 1));
+    if !matches!(text(row, 2).as_str(), "r" | "p") {
+        return Err(not_a_table(oid, &name));
+    }
+    let columns = columns(oid)?;
+    let key = key(oid)?;
+    if key.is_empty() {
+        return Err(no_key(oid, &name));
+    }
+    Ok(Described {
+        oid,
+        qualified: format!("{}.{}", identifier(&schema), identifier(&name)),
+        name,
+        row_type: number(row, 3),
+        guard: guard(oid, &columns)?,
+        columns,
+        key,
+        plans: RefCell::default(),
+        watch,
+    })
+}
+
+fn text(row: &[Option<String>], i: usize) -> String {
+    row.get(i).cloned().flatten().unwrap_or_default()
+}
+
+fn number(row: &[Option<String>], i: usize) -> Oid {
+    Oid::from(text(row, i).parse::<u32>().unwrap_or_default())
+}
+
+fn small(row: &[Option<String>], i: usize) -> i16 {
+    text(row, i).parse().unwrap_or_default()
+}
+
+fn columns(oid: Oid) -> Result<Vec<Field>, Report> {
+    let rows: Rows = run(
+        "SELECT attname, attnum, atttypid, atttypmod FROM pg_attribute \
+         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        &[Param::Oid(oid)],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| Field {
+            name: text(row, 0),
+            attno: small(row, 1),
+            type_oid: number(row, 2),
+            typmod: text(row, 3).parse().unwrap_or(-1),
+        })
+        .collect())
+}
+
+/// The primary key's columns in index order, each with the equality operator of its operator class:
+/// a bare `=` would be looked up along the caller's search_path.
+fn key(oid: Oid) -> Result<Vec<KeyColumn>, Report> {
+    let rows: Rows = run(
+        "SELECT k.attnum, coalesce(quote_ident(n.nspname) || '.' || o.oprname, 'pg_catalog.=') \
+         FROM pg_index i \
+         CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) \
+              WITH ORDINALITY AS k(attnum, opclass, position) \
+         LEFT JOIN pg_opclass c ON c.oid = k.opclass \
+         LEFT JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amopmethod = 403 AND a.amopstrategy = 3 \
+              AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype \
+         LEFT JOIN pg_operator o ON o.oid = a.amopopr \
+         LEFT JOIN pg_namespace n ON n.oid = o.oprnamespace \
+         WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts \
+         ORDER BY k.position",
+        &[Param::Oid(oid)],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| KeyColumn {
+            attno: small(row, 0),
+            equals: format!("OPERATOR({})", text(row, 1)),
+        })
+        .collect())
+}
+
+fn guard(oid: Oid, columns: &[Field]) -> Result<Option<Guard>, Report> {
+    let rows: Rows = run(
+        "SELECT encode(t.tgargs, 'hex'), t.tgenabled IN ('O', 'A') FROM pg_trigger t \
+         JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace \
+         WHERE t.tgrelid = $1 AND n.nspname = 'raceguard' AND p.proname = 'version_guard' \
+         ORDER BY t.tgname LIMIT 1",
+        &[Param::Oid(oid)],
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let arguments = decode_arguments(&text(row, 0));
+    // Arguments that are no rule make the guard itself refuse every write, with an error that
+    // says what is wrong; here such a guard counts as none.
+    let Ok(options) = parse(arguments.iter().map(String::as_str)) else {
+        return Ok(None);
+    };
+    let Some(column) = columns.iter().find(|c| c.name == options.column) else {
+        return Ok(None);
+    };
+    let Some(kind) = Kind::of_type(column.type_oid, column.typmod) else {
+        return Ok(None);
+    };
+    Ok(Some(Guard {
+        attno: column.attno,
+        column: column.name.clone(),
+        kind,
+        sends: options.client_sends,
+        enabled: row[1].as_deref() == Some("t"),
+    }))
+}
+
+impl Described {
+    /// A column by name, or 42703 with the table's columns.
+    pub fn column(&self, name: &str) -> Result<&Field, Report> {
+        self.columns.iter().find(|c| c.name == name).ok_or_else(|| {
+            let columns: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
+            Report::error(
+                errors::UNDEFINED_COLUMN,
+                format_args!("column \"{name}\" of table \"{}\" does not exist", self.name),
+            )
+            .detail(format_args!("The table's columns are {}.", columns.join(", ")))
+            .hint(format_args!("Check the spelling; upper-case names keep their case here."))
+            .table(self.oid)
+            .column(name)
+        })
+    }
+
+    /// A column by number. Numbers come from [`Described::columns`], so it is always there.
+    pub fn field(&self, attno: i16) -> Option<&Field> {
+        self.columns.iter().find(|c| c.attno == attno)
+    }
+
+    /// The columns that a jsonb object names, and their values; 22023 if it is no object.
+    pub fn fields(
+        &self,
+        argument: &str,
+        json: Datum,
+    ) -> Result<(Vec<i16>, record::Fields), Report> {
+        let mut attnos = Vec::new();
+        for name in self.names(argument, json)? {
+            attnos.push(self.column(name)?.attno);
+        }
+        Ok((attnos, record::populate(self.row_type, json)?))
+    }
+
+    fn names(&self, argument: &str, json: Datum) -> Result<&'static [&'static str], Report> {
+        jsonb::object_keys(json)?.ok_or_else(|| {
+            Report::error(
+                errors::INVALID_PARAMETER,
+                format_args!("argument \"{argument}\" must be a JSON object"),
+            )
+            .detail(format_args!(
+                "Each field is a column of table \"{}\" with its value.",
+                self.name
+            ))
+            .hint(format_args!(
+                "Write it like {{\"column\": value}}, and not as an array, a scalar or quoted JSON."
+            ))
+            .table(self.oid)
+        })
+    }
+
+    /// The primary key that `pk` states: every key column and nothing else, or 22023.
+    pub fn key(&self, pk: Datum) -> Result<Key, Report> {
+        let named = self.names("pk", pk)?;
+        let key = self.key_names();
+        let names = key.join(", ");
+        if named.len() != key.len() || key.iter().any(|name| !named.contains(name)) {
+            return Err(Report::error(
+                errors::INVALID_PARAMETER,
+                format_args!(
+                    "argument \"pk\" must name the primary key of \"{}\", and nothing else",
+                    self.name
+                ),
+            )
+            .detail(format_args!("The primary key is ({names})."))
+            .hint(format_args!("Give one field for each column of the primary key."))
+            .table(self.oid));
+        }
+        let fields = record::populate(self.row_type, pk)?;
+        let plain = self.key_as_text(pk)?;
+        let mut values = Vec::with_capacity(self.key.len());
+        let mut shown = Vec::with_capacity(self.key.len());
+        for column in &self.key {
+            let field = self.field(column.attno);
+            let (Some(value), Some(field)) = (fields.get(column.attno), field) else {
+                return Err(Report::error(
+                    errors::INVALID_PARAMETER,
+                    format_args!("argument \"pk\" must not contain null"),
+                )
+                .detail(format_args!("No column of the primary key ({names}) is ever NULL."))
+                .hint(format_args!("Give the key of an existing row."))
+                .table(self.oid));
+            };
+            let value = match plain.as_ref().and_then(|json| scalar(&json[&field.name])) {
+                Some(text) if field.typmod >= 0 => input(&text, field.type_oid, -1)?,
+                _ => value,
+            };
+            values.push(value);
+            shown.push(output(value, field.type_oid)?);
+        }
+        Ok(Key { values, shown: format!("({names})=({})", shown.join(", ")) })
+    }
+
+    /// The key as text, where a column has a precision or length: 1.005 is no key of a
+    /// `numeric(10,2)` and must not find the row of what it rounds to.
+    fn key_as_text(&self, pk: Datum) -> Result<Option<serde_json::Value>, Report> {
+        let modified = |k: &KeyColumn| self.field(k.attno).is_some_and(|field| field.typmod >= 0);
+        match self.key.iter().any(modified) {
+            true => json(pk).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn key_names(&self) -> Vec<&str> {
+        self.key.iter().filter_map(|k| self.field(k.attno)).map(|c| c.name.as_str()).collect()
+    }
+
+    /// The prepared statement of a shape, prepared at its first use.
+    pub fn plan(&self, shape: &Shape) -> Result<Rc<Plan>, Report> {
+        if let Some(plan) = self.plans.borrow().get(shape) {
+            return Ok(plan.clone());
+        }
+        let (sql, types) = shape.statement(self);
+        let plan = Rc::new(Plan::prepare(&sql, &types)?);
+        let mut plans = self.plans.borrow_mut();
+        if plans.len() >= MOST_PLANS {
+            plans.clear();
+        }
+        plans.insert(shape.clone(), plan.clone());
+        Ok(plan)
+    }
+}
+
+/// A JSON value as a type's input function takes it; `None` for what is no scalar.
+fn scalar(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        serde_json::Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn not_a_table(oid: Oid, name: &str) -> Report {
+    Report::error(errors::WRONG_OBJECT_TYPE, format_args!("\"{name}\" is not a table"))
+        .detail(format_args!(
+            "A row is found by its primary key, which views and foreign tables do not have."
+        ))
+        .hint(format_args!("Name the table underneath."))
+        .table(oid)
+}
+
+fn no_key(oid: Oid, name: &str) -> Report {
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!("table \"{name}\" has no primary key"),
+    )
+    .detail(format_args!("A row is found by its primary key."))
+    .hint(format_args!("Add one, for example with ALTER TABLE ... ADD PRIMARY KEY USING INDEX."))
+    .table(oid)
+}
