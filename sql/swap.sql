@@ -45,3 +45,9 @@ CREATE FUNCTION raceguard.row_hash(row_value record) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'raceguard_row_hash';
 COMMENT ON FUNCTION raceguard.row_hash(record) IS
 'SHA-256, in hex, of the binary image of a row: SELECT raceguard.row_hash(t) FROM orders t. It does not depend on TimeZone, DateStyle, IntervalStyle, bytea_output, extra_float_digits or how values are stored, and tells NULL from empty, 1.0 from 1.00, and Bob from BOB under any collation.';
+
+CREATE FUNCTION raceguard.backfill_version_step(target regclass, batch integer DEFAULT 10000)
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'raceguard_backfill_version_step';
+COMMENT ON FUNCTION raceguard.backfill_version_step(regclass, integer) IS
+'Gives distinct versions to up to batch rows of a table with a version guard, and returns how many it was; 0 when all rows are done. Call it in transactions of its own until then, or use CALL raceguard.backfill_version. Errors: 42501 not the owner, 55000 no version guard, 0A000 a timestamp version, 22003 the column is too narrow, 22023 bad batch.';

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod attempt;
+mod backfill;
+mod backfill_step;
 mod cooldown;
 mod key_locks;
 mod keyed_table;

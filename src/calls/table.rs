@@ -177,6 +177,11 @@ fn key(oid: Oid) -> Result<Vec<KeyColumn>, Report> {
         .collect())
 }
 
+/// The table's version guard, for calls that need no primary key.
+pub fn guard_of(oid: Oid) -> Result<Option<Guard>, Report> {
+    guard(oid, &columns(oid)?)
+}
+
 fn guard(oid: Oid, columns: &[Field]) -> Result<Option<Guard>, Report> {
     let rows: Rows = run(
         "SELECT encode(t.tgargs, 'hex'), t.tgenabled IN ('O', 'A') FROM pg_trigger t \

@@ -8,6 +8,6 @@ mod definition;
 mod drop_guard;
 mod key;
 mod key_lock;
-mod target;
+pub mod target;
 pub mod trigger;
 mod version;
