@@ -51,3 +51,8 @@ CREATE FUNCTION raceguard.backfill_version_step(target regclass, batch integer D
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'raceguard_backfill_version_step';
 COMMENT ON FUNCTION raceguard.backfill_version_step(regclass, integer) IS
 'Gives distinct versions to up to batch rows of a table with a version guard, and returns how many it was; 0 when all rows are done. Call it in transactions of its own until then, or use CALL raceguard.backfill_version. Errors: 42501 not the owner, 55000 no version guard, 0A000 a timestamp version, 22003 the column is too narrow, 22023 bad batch.';
+
+CREATE PROCEDURE raceguard.backfill_version(target regclass, batch integer DEFAULT 10000)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_backfill_version';
+COMMENT ON PROCEDURE raceguard.backfill_version(regclass, integer) IS
+'Gives distinct versions to all rows of a table with a version guard, batch rows to a transaction, so that readers and writers wait for no longer than a batch. Tells its progress in NOTICEs. When it was interrupted, the next call goes on where it stood. Errors: 25001 inside a transaction, and those of backfill_version_step.';

@@ -56,7 +56,6 @@ pub const SYNTAX_ERROR: SqlState = SqlState::new(b"42601");
 pub const NAME_TOO_LONG: SqlState = SqlState::new(b"42622");
 pub const UNSUPPORTED: SqlState = SqlState::new(b"0A000");
 pub const TRIGGER_PROTOCOL: SqlState = SqlState::new(b"39P01");
-pub const CARDINALITY_VIOLATION: SqlState = SqlState::new(b"21000");
 pub const TRIGGERED_DATA_CHANGE: SqlState = SqlState::new(b"27000");
 pub const UNIQUE_VIOLATION: SqlState = SqlState::new(b"23505");
 pub const CHECK_VIOLATION: SqlState = SqlState::new(b"23514");

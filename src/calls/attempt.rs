@@ -9,7 +9,7 @@ use crate::calls::statement::{Shape, Verb, LOOK_SAME, LOOK_STATED, LOOK_STORED};
 use crate::calls::table::{Described, Key};
 use crate::calls::tokens::Token;
 use crate::errors::{self, Code};
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
 use crate::pg::privilege::row_security_applies;
 use pgrx::pg_sys::Datum;
 
@@ -37,15 +37,13 @@ impl Attempt<'_> {
         let values = self.parameters(&self.set);
         for _ in 0..ATTEMPTS {
             let outcome = write.execute(&values)?;
-            if outcome.rows() > 1 {
-                return Err(self.several());
-            }
             if let Some(row) = outcome.result(1)? {
                 return Ok(row);
             }
             self.look()?;
         }
-        Err(self.withheld())
+        let hidden = catch(|| row_security_applies(self.table.oid))?;
+        Err(self.withheld(hidden))
     }
 
     fn parameters(&self, set: &[Option<Datum>]) -> Vec<Option<Datum>> {
@@ -135,24 +133,10 @@ impl Attempt<'_> {
         }
     }
 
-    /// An inheritance parent may share a key with its children.
-    fn several(&self) -> Report {
-        Report::error(
-            errors::CARDINALITY_VIOLATION,
-            format_args!("several rows of \"{}\" and its children have this key", self.table.name),
-        )
-        .detail(format_args!(
-            "Key {} is unique in each table, but not across those that inherit from it.",
-            self.key.shown
-        ))
-        .hint(format_args!("Name the table that holds the row."))
-        .table(self.table.oid)
-    }
-
     /// The row is there as stated, and still nothing is written.
-    fn withheld(&self) -> Report {
+    fn withheld(&self, row_security: bool) -> Report {
         let table = self.table;
-        let report = match row_security_applies(table.oid) {
+        let report = match row_security {
             true => Report::error(
                 errors::INSUFFICIENT_PRIVILEGE,
                 format_args!(

@@ -11,7 +11,7 @@ use crate::errors;
 use crate::guards::numbering;
 use crate::install::arguments::identifier;
 use crate::install::target::Target;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
 use crate::pg::privilege::row_security_applies;
 use crate::pg::spi::{pinned_search_path, run, Param, Rows};
 use crate::pg::value::Kind;
@@ -143,7 +143,7 @@ impl Backfill<'_> {
             .hint(format_args!("Number versions of type smallint, integer or bigint."))
             .table(self.target.oid));
         }
-        if row_security_applies(self.target.oid) {
+        if catch(|| row_security_applies(self.target.oid))? {
             return Err(Report::error(
                 errors::INSUFFICIENT_PRIVILEGE,
                 format_args!("row security hides rows of \"{table}\" from the current role"),

@@ -217,7 +217,7 @@ impl Key {
     }
 }
 
-fn no_primary_key(table: Table) -> Report {
+pub fn no_primary_key(table: Table) -> Report {
     Report::error(
         errors::UNDEFINED_OBJECT,
         format_args!("\"{}\" has no primary key", table.name()),

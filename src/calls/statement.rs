@@ -53,8 +53,8 @@ impl Shape {
         };
         let mut conditions = Vec::new();
         for key in &table.key {
-            let (name, type_oid) = column(key.attno);
-            conditions.push(format!("t.{name} {} {}", key.equals, parameter(type_oid)));
+            let name = identifier(&key.name);
+            conditions.push(format!("t.{name} {} {}", key.equals, parameter(key.type_oid)));
         }
         let mut set = Vec::new();
         for attno in &self.set {
@@ -103,7 +103,7 @@ impl Shape {
                 format!("coalesce({stored} OPERATOR(pg_catalog.=) {stated}, false)")
             }
         };
-        let name = &table.qualified;
+        let name = &table.reference;
         let key = conditions.join(" AND ");
         let sql = match self.verb {
             Verb::Update => format!(

@@ -1,14 +1,17 @@
 //! A table as the calls need it: columns, primary key, version guard, prepared statements.
 
+use crate::calls::keyed_table::no_primary_key;
 use crate::calls::statement::Shape;
 use crate::errors;
 use crate::guards::version::{parse, ClientSends};
-use crate::install::arguments::identifier;
 use crate::install::trigger::decode_arguments;
 use crate::pg::call::{input, json, output};
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
+use crate::pg::open::open_table;
 use crate::pg::plan::Plan;
-use crate::pg::spi::{pinned_search_path, run, Param, Rows};
+use crate::pg::primary_key::{key_columns, KeyColumn};
+use crate::pg::relation::{self, Table};
+use crate::pg::spi::{pinned_search_path, run, Param};
 use crate::pg::value::Kind;
 use crate::pg::watch::{lock_for_writing, Watch};
 use crate::pg::{jsonb, record};
@@ -22,8 +25,9 @@ use std::rc::Rc;
 pub struct Described {
     pub oid: Oid,
     pub name: String,
-    /// `schema.table`, quoted.
-    pub qualified: String,
+    /// How statements name it: without the tables that inherit from it, to which neither its key
+    /// nor its guard extends; a partitioned table with its partitions, to which both do.
+    pub reference: String,
     pub row_type: Oid,
     pub columns: Vec<Field>,
     pub key: Vec<KeyColumn>,
@@ -38,13 +42,6 @@ pub struct Field {
     pub attno: i16,
     pub type_oid: Oid,
     typmod: i32,
-}
-
-/// A column of the primary key.
-pub struct KeyColumn {
-    pub attno: i16,
-    /// The equality that the key's index goes by, as `OPERATOR(schema.=)`.
-    pub equals: String,
 }
 
 /// The table's version guard.
@@ -87,33 +84,26 @@ pub fn describe(oid: Oid) -> Result<Rc<Described>, Report> {
 
 fn build(oid: Oid) -> Result<Described, Report> {
     let watch = Watch::new(oid)?;
-    let rows = run(
-        "SELECT n.nspname, c.relname, c.relkind, c.reltype \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
-        &[Param::Oid(oid)],
-    )?;
-    let Some(row) = rows.first() else {
+    if !catch(|| relation::exists(oid))? {
         return Err(Report::error(
             errors::UNDEFINED_TABLE,
             format_args!("table with OID {} does not exist", oid.to_u32()),
         )
         .detail(format_args!("It was dropped, or the number never named a table."))
         .hint(format_args!("Name the table, for example 'orders'.")));
+    }
+    let open = open_table(oid)?;
+    let table = open.table();
+    let Some(key) = key_columns(table)? else {
+        return Err(no_primary_key(table));
     };
-    let (schema, name) = (text(row, 0), text(row, 1));
-    if !matches!(text(row, 2).as_str(), "r" | "p") {
-        return Err(not_a_table(oid, &name));
-    }
-    let columns = columns(oid)?;
-    let key = key(oid)?;
-    if key.is_empty() {
-        return Err(no_key(oid, &name));
-    }
+    let columns = columns(table);
+    let only = if table.is_partitioned() { "" } else { "ONLY " };
     Ok(Described {
         oid,
-        qualified: format!("{}.{}", identifier(&schema), identifier(&name)),
-        name,
-        row_type: number(row, 3),
+        name: table.name().to_owned(),
+        reference: format!("{only}{}", catch(|| table.qualified_name())?),
+        row_type: table.row_type(),
         guard: guard(oid, &columns)?,
         columns,
         key,
@@ -122,68 +112,26 @@ fn build(oid: Oid) -> Result<Described, Report> {
     })
 }
 
-fn text(row: &[Option<String>], i: usize) -> String {
-    row.get(i).cloned().flatten().unwrap_or_default()
-}
-
-fn number(row: &[Option<String>], i: usize) -> Oid {
-    Oid::from(text(row, i).parse::<u32>().unwrap_or_default())
-}
-
-fn small(row: &[Option<String>], i: usize) -> i16 {
-    text(row, i).parse().unwrap_or_default()
-}
-
-fn columns(oid: Oid) -> Result<Vec<Field>, Report> {
-    let rows: Rows = run(
-        "SELECT attname, attnum, atttypid, atttypmod FROM pg_attribute \
-         WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-        &[Param::Oid(oid)],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| Field {
-            name: text(row, 0),
-            attno: small(row, 1),
-            type_oid: number(row, 2),
-            typmod: text(row, 3).parse().unwrap_or(-1),
+fn columns(table: Table) -> Vec<Field> {
+    let columns = (1..=table.column_count()).filter_map(|attno| table.column(attno));
+    columns
+        .map(|column| Field {
+            name: table.column_name(column.attno).to_owned(),
+            attno: column.attno,
+            type_oid: column.type_oid,
+            typmod: column.typmod,
         })
-        .collect())
-}
-
-/// The primary key's columns in index order, each with the equality operator of its operator class:
-/// a bare `=` would be looked up along the caller's search_path.
-fn key(oid: Oid) -> Result<Vec<KeyColumn>, Report> {
-    let rows: Rows = run(
-        "SELECT k.attnum, coalesce(quote_ident(n.nspname) || '.' || o.oprname, 'pg_catalog.=') \
-         FROM pg_index i \
-         CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[]) \
-              WITH ORDINALITY AS k(attnum, opclass, position) \
-         LEFT JOIN pg_opclass c ON c.oid = k.opclass \
-         LEFT JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amopmethod = 403 AND a.amopstrategy = 3 \
-              AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype \
-         LEFT JOIN pg_operator o ON o.oid = a.amopopr \
-         LEFT JOIN pg_namespace n ON n.oid = o.oprnamespace \
-         WHERE i.indrelid = $1 AND i.indisprimary AND k.position <= i.indnkeyatts \
-         ORDER BY k.position",
-        &[Param::Oid(oid)],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| KeyColumn {
-            attno: small(row, 0),
-            equals: format!("OPERATOR({})", text(row, 1)),
-        })
-        .collect())
+        .collect()
 }
 
 /// The table's version guard, for calls that need no primary key.
 pub fn guard_of(oid: Oid) -> Result<Option<Guard>, Report> {
-    guard(oid, &columns(oid)?)
+    let open = open_table(oid)?;
+    guard(oid, &columns(open.table()))
 }
 
 fn guard(oid: Oid, columns: &[Field]) -> Result<Option<Guard>, Report> {
-    let rows: Rows = run(
+    let rows = run(
         "SELECT encode(t.tgargs, 'hex'), t.tgenabled IN ('O', 'A') FROM pg_trigger t \
          JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace \
          WHERE t.tgrelid = $1 AND n.nspname = 'raceguard' AND p.proname = 'version_guard' \
@@ -193,7 +141,7 @@ fn guard(oid: Oid, columns: &[Field]) -> Result<Option<Guard>, Report> {
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let arguments = decode_arguments(&text(row, 0));
+    let arguments = decode_arguments(row[0].as_deref().unwrap_or_default());
     // Arguments that are no rule make the guard itself refuse every write, with an error that
     // says what is wrong; here such a guard counts as none.
     let Ok(options) = parse(arguments.iter().map(String::as_str)) else {
@@ -230,7 +178,7 @@ impl Described {
         })
     }
 
-    /// A column by number. Numbers come from [`Described::columns`], so it is always there.
+    /// A column by number.
     pub fn field(&self, attno: i16) -> Option<&Field> {
         self.columns.iter().find(|c| c.attno == attno)
     }
@@ -287,8 +235,8 @@ impl Described {
         let mut values = Vec::with_capacity(self.key.len());
         let mut shown = Vec::with_capacity(self.key.len());
         for column in &self.key {
-            let field = self.field(column.attno);
-            let (Some(value), Some(field)) = (fields.get(column.attno), field) else {
+            let field = self.column(&column.name)?;
+            let Some(value) = fields.get(field.attno) else {
                 return Err(Report::error(
                     errors::INVALID_PARAMETER,
                     format_args!("argument \"pk\" must not contain null"),
@@ -310,7 +258,7 @@ impl Described {
     /// The key as text, where a column has a precision or length: 1.005 is no key of a
     /// `numeric(10,2)` and must not find the row of what it rounds to.
     fn key_as_text(&self, pk: Datum) -> Result<Option<serde_json::Value>, Report> {
-        let modified = |k: &KeyColumn| self.field(k.attno).is_some_and(|field| field.typmod >= 0);
+        let modified = |k: &KeyColumn| self.column(&k.name).is_ok_and(|field| field.typmod >= 0);
         match self.key.iter().any(modified) {
             true => json(pk).map(Some),
             false => Ok(None),
@@ -318,7 +266,7 @@ impl Described {
     }
 
     fn key_names(&self) -> Vec<&str> {
-        self.key.iter().filter_map(|k| self.field(k.attno)).map(|c| c.name.as_str()).collect()
+        self.key.iter().map(|k| k.name.as_str()).collect()
     }
 
     /// The prepared statement of a shape, prepared at its first use.
@@ -345,23 +293,4 @@ fn scalar(value: &serde_json::Value) -> Option<String> {
         serde_json::Value::Bool(flag) => Some(flag.to_string()),
         _ => None,
     }
-}
-
-fn not_a_table(oid: Oid, name: &str) -> Report {
-    Report::error(errors::WRONG_OBJECT_TYPE, format_args!("\"{name}\" is not a table"))
-        .detail(format_args!(
-            "A row is found by its primary key, which views and foreign tables do not have."
-        ))
-        .hint(format_args!("Name the table underneath."))
-        .table(oid)
-}
-
-fn no_key(oid: Oid, name: &str) -> Report {
-    Report::error(
-        errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("table \"{name}\" has no primary key"),
-    )
-    .detail(format_args!("A row is found by its primary key."))
-    .hint(format_args!("Add one, for example with ALTER TABLE ... ADD PRIMARY KEY USING INDEX."))
-    .table(oid)
 }

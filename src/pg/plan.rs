@@ -1,12 +1,11 @@
 //! Statements that are prepared once per session and run many times.
 
 use super::error::{catch, Report};
-use super::spi::check;
+use super::spi::{c_statement, check};
 use super::text::cstr;
 use crate::errors;
 use core::ffi::{c_char, c_int, c_long};
 use pgrx::pg_sys::{self, Datum, Oid};
-use std::ffi::CString;
 
 extern "C-unwind" {
     fn SPI_prepare(sql: *const c_char, count: c_int, types: *mut Oid) -> pg_sys::SPIPlanPtr;
@@ -43,12 +42,7 @@ pub struct Plan {
 impl Plan {
     /// Prepares a statement inside [`super::spi::connected`].
     pub fn prepare(sql: &str, types: &[Oid]) -> Result<Plan, Report> {
-        let text = CString::new(sql).map_err(|_| {
-            Report::error(
-                errors::INVALID_PARAMETER,
-                format_args!("a statement must not contain a zero byte"),
-            )
-        })?;
+        let text = c_statement(sql)?;
         let text = text.as_ptr();
         let mut types = types.to_vec();
         let (list, count) = (types.as_mut_ptr(), types.len() as c_int);

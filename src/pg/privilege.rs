@@ -1,8 +1,7 @@
 //! What the calling role may do.
 
-use super::error::{catch, Report};
+use super::error::Report;
 use super::open::OpenTable;
-use super::raw;
 use crate::errors;
 use pgrx::pg_sys::{self, AclMode, AclResult, Oid};
 
@@ -31,7 +30,7 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
         (table.oid(), (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE | pg_sys::ACL_DELETE) as AclMode);
     let columns = (pg_sys::ACL_INSERT | pg_sys::ACL_UPDATE) as AclMode;
     let any = pg_sys::AclMaskHow::ACLMASK_ANY;
-    let allowed = catch(|| {
+    let allowed = super::error::catch(|| {
         // SAFETY: catalog look-ups for an existing table.
         unsafe {
             let role = GetUserId();
@@ -55,15 +54,21 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
 /// the table, and no row security in force.
 pub fn may_show(table: Oid) -> bool {
     // SAFETY: catalog look-ups for an existing table.
-    unsafe {
-        check_enable_rls(table, pg_sys::InvalidOid, true) != RLS_ENABLED
-            && pg_class_aclmask(
-                table,
-                GetUserId(),
-                pg_sys::ACL_SELECT as AclMode,
-                pg_sys::AclMaskHow::ACLMASK_ALL,
-            ) != 0
-    }
+    let readable = unsafe {
+        pg_class_aclmask(
+            table,
+            GetUserId(),
+            pg_sys::ACL_SELECT as AclMode,
+            pg_sys::AclMaskHow::ACLMASK_ALL,
+        ) != 0
+    };
+    readable && !row_security_applies(table)
+}
+
+/// Whether row security filters what the current role sees of a table. A plain frame.
+pub fn row_security_applies(table: Oid) -> bool {
+    // SAFETY: asks without raising an error; InvalidOid stands for the current role.
+    unsafe { check_enable_rls(table, pg_sys::InvalidOid, true) == RLS_ENABLED }
 }
 
 /// CheckEnableRlsResult.
@@ -73,14 +78,4 @@ const RLS_ENABLED: core::ffi::c_int = 2;
 pub fn is_standby() -> bool {
     // SAFETY: reads shared state.
     unsafe { RecoveryInProgress() }
-}
-
-/// `RLS_ENABLED` of Postgres's `CheckEnableRlsResult`.
-const RLS_ENABLED: i32 = 2;
-
-/// Whether row security filters what the current role sees of a table.
-pub fn row_security_applies(table: Oid) -> bool {
-    // SAFETY: asks without raising an error; InvalidOid stands for the current role.
-    catch(|| unsafe { raw::check_enable_rls(table, pg_sys::InvalidOid, true) })
-        .is_ok_and(|answer| answer == RLS_ENABLED)
 }

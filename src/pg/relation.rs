@@ -187,6 +187,12 @@ pub fn exists(relid: Oid) -> bool {
 }
 
 impl Table {
+    /// The type of the table's rows.
+    pub fn row_type(self) -> Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).reltype }
+    }
+
     /// `schema.table`, quoted. A plain frame.
     pub fn qualified(self) -> PgText {
         // SAFETY: the namespace of an open relation exists.
