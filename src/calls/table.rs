@@ -4,14 +4,13 @@ use crate::calls::keyed_table::no_primary_key;
 use crate::calls::statement::Shape;
 use crate::errors;
 use crate::guards::version::{parse, ClientSends};
-use crate::install::trigger::decode_arguments;
 use crate::pg::call::{input, json, output};
 use crate::pg::error::{catch, Report};
 use crate::pg::open::open_table;
 use crate::pg::plan::Plan;
 use crate::pg::primary_key::{key_columns, KeyColumn};
 use crate::pg::relation::{self, Table};
-use crate::pg::spi::{pinned_search_path, run, Param};
+use crate::pg::text::{quote_ident, PgText};
 use crate::pg::value::Kind;
 use crate::pg::watch::{lock_for_writing, Watch};
 use crate::pg::{jsonb, record};
@@ -31,6 +30,8 @@ pub struct Described {
     pub row_type: Oid,
     pub columns: Vec<Field>,
     pub key: Vec<KeyColumn>,
+    /// The key's columns as Postgres shows them in errors, quoted where they need it.
+    key_columns: String,
     pub guard: Option<Guard>,
     plans: RefCell<HashMap<Shape, Rc<Plan>>>,
     watch: Watch,
@@ -76,9 +77,15 @@ pub fn describe(oid: Oid) -> Result<Rc<Described>, Report> {
     if let Some(table) = known.filter(|table| !table.watch.is_outdated()) {
         return Ok(table);
     }
-    let table = Rc::new(pinned_search_path(|| build(oid))?);
-    let replaced = TABLES.with(|tables| tables.borrow_mut().insert(oid.to_u32(), table.clone()));
-    drop(replaced);
+    let table = Rc::new(build(oid)?);
+    // Tables that changed or went free their statements, outside the borrow.
+    let outdated: Vec<_> = TABLES.with(|tables| {
+        let mut tables = tables.borrow_mut();
+        let replaced = tables.insert(oid.to_u32(), table.clone());
+        let outdated = tables.extract_if(|_, table| table.watch.is_outdated());
+        outdated.map(|(_, table)| table).chain(replaced).collect()
+    });
+    drop(outdated);
     Ok(table)
 }
 
@@ -97,15 +104,17 @@ fn build(oid: Oid) -> Result<Described, Report> {
     let Some(key) = key_columns(table)? else {
         return Err(no_primary_key(table));
     };
-    let columns = columns(table);
+    let key_names = key.iter().map(|k| catch(|| quote_ident(&k.name)));
+    let key_names = key_names.collect::<Result<Vec<_>, _>>()?;
     let only = if table.is_partitioned() { "" } else { "ONLY " };
     Ok(Described {
         oid,
         name: table.name().to_owned(),
         reference: format!("{only}{}", catch(|| table.qualified_name())?),
         row_type: table.row_type(),
-        guard: guard(oid, &columns)?,
-        columns,
+        guard: guard(table)?,
+        columns: columns(table),
+        key_columns: key_names.iter().map(PgText::as_str).collect::<Vec<_>>().join(", "),
         key,
         plans: RefCell::default(),
         watch,
@@ -126,39 +135,28 @@ fn columns(table: Table) -> Vec<Field> {
 
 /// The table's version guard, for calls that need no primary key.
 pub fn guard_of(oid: Oid) -> Result<Option<Guard>, Report> {
-    let open = open_table(oid)?;
-    guard(oid, &columns(open.table()))
+    guard(open_table(oid)?.table())
 }
 
-fn guard(oid: Oid, columns: &[Field]) -> Result<Option<Guard>, Report> {
-    let rows = run(
-        "SELECT encode(t.tgargs, 'hex'), t.tgenabled IN ('O', 'A') FROM pg_trigger t \
-         JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace \
-         WHERE t.tgrelid = $1 AND n.nspname = 'raceguard' AND p.proname = 'version_guard' \
-         ORDER BY t.tgname LIMIT 1",
-        &[Param::Oid(oid)],
-    )?;
-    let Some(row) = rows.first() else {
+fn guard(table: Table) -> Result<Option<Guard>, Report> {
+    let Some((arguments, enabled)) = table.guard_trigger("version_guard")? else {
         return Ok(None);
     };
-    let arguments = decode_arguments(row[0].as_deref().unwrap_or_default());
-    // Arguments that are no rule make the guard itself refuse every write, with an error that
-    // says what is wrong; here such a guard counts as none.
+    // Arguments that are no rule, or name a column that is gone, make the guard itself refuse every
+    // write, with an error that says what is wrong; here such a guard counts as none.
     let Ok(options) = parse(arguments.iter().map(String::as_str)) else {
         return Ok(None);
     };
-    let Some(column) = columns.iter().find(|c| c.name == options.column) else {
-        return Ok(None);
-    };
-    let Some(kind) = Kind::of_type(column.type_oid, column.typmod) else {
+    let column = catch(|| table.column_named(options.column))?;
+    let Some((column, kind)) = column.and_then(|c| Some((c, Kind::of_version(c)?))) else {
         return Ok(None);
     };
     Ok(Some(Guard {
         attno: column.attno,
-        column: column.name.clone(),
+        column: options.column.to_owned(),
         kind,
         sends: options.client_sends,
-        enabled: row[1].as_deref() == Some("t"),
+        enabled,
     }))
 }
 
@@ -216,9 +214,9 @@ impl Described {
     /// The primary key that `pk` states: every key column and nothing else, or 22023.
     pub fn key(&self, pk: Datum) -> Result<Key, Report> {
         let named = self.names("pk", pk)?;
-        let key = self.key_names();
-        let names = key.join(", ");
-        if named.len() != key.len() || key.iter().any(|name| !named.contains(name)) {
+        let names = &self.key_columns;
+        let lacks = |k: &KeyColumn| !named.contains(&k.name.as_str());
+        if named.len() != self.key.len() || self.key.iter().any(lacks) {
             return Err(Report::error(
                 errors::INVALID_PARAMETER,
                 format_args!(
@@ -263,10 +261,6 @@ impl Described {
             true => json(pk).map(Some),
             false => Ok(None),
         }
-    }
-
-    fn key_names(&self) -> Vec<&str> {
-        self.key.iter().map(|k| k.name.as_str()).collect()
     }
 
     /// The prepared statement of a shape, prepared at its first use.

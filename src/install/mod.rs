@@ -9,5 +9,5 @@ mod drop_guard;
 mod key;
 mod key_lock;
 pub mod target;
-pub mod trigger;
+mod trigger;
 mod version;

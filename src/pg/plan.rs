@@ -8,12 +8,12 @@ use core::ffi::{c_char, c_int, c_long};
 use pgrx::pg_sys::{self, Datum, Oid};
 
 extern "C-unwind" {
-    fn SPI_prepare(sql: *const c_char, count: c_int, types: *mut Oid) -> pg_sys::SPIPlanPtr;
+    fn SPI_prepare(sql: *const c_char, count: c_int, types: *const Oid) -> pg_sys::SPIPlanPtr;
     fn SPI_keepplan(plan: pg_sys::SPIPlanPtr) -> c_int;
     fn SPI_freeplan(plan: pg_sys::SPIPlanPtr) -> c_int;
     fn SPI_execute_plan(
         plan: pg_sys::SPIPlanPtr,
-        values: *mut Datum,
+        values: *const Datum,
         nulls: *const c_char,
         read_only: bool,
         limit: c_long,
@@ -44,8 +44,7 @@ impl Plan {
     pub fn prepare(sql: &str, types: &[Oid]) -> Result<Plan, Report> {
         let text = c_statement(sql)?;
         let text = text.as_ptr();
-        let mut types = types.to_vec();
-        let (list, count) = (types.as_mut_ptr(), types.len() as c_int);
+        let (list, count) = (types.as_ptr(), types.len() as c_int);
         // SAFETY: `list` has `count` entries; SPI_keepplan moves the plan out of the connection's
         // memory, so that it lives until SPI_freeplan.
         let plan = catch(|| unsafe {
@@ -82,7 +81,7 @@ impl Plan {
             nulls.push(if value.is_some() { b' ' } else { b'n' } as c_char);
             data.push(value.unwrap_or(Datum::null()));
         }
-        let (plan, data, nulls) = (self.plan, data.as_mut_ptr(), nulls.as_ptr());
+        let (plan, data, nulls) = (self.plan, data.as_ptr(), nulls.as_ptr());
         // SAFETY: the arrays have one entry per parameter, checked above.
         check(catch(|| unsafe { SPI_execute_plan(plan, data, nulls, false, 0) })?)?;
         // SAFETY: SPI_processed and SPI_tuptable describe the statement just run.

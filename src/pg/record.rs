@@ -11,8 +11,8 @@ extern "C-unwind" {
     fn DecrTupleDescRefCount(desc: pg_sys::TupleDesc);
     fn heap_form_tuple(
         desc: pg_sys::TupleDesc,
-        values: *mut Datum,
-        nulls: *mut bool,
+        values: *const Datum,
+        nulls: *const bool,
     ) -> pg_sys::HeapTuple;
     fn heap_deform_tuple(
         tuple: pg_sys::HeapTuple,

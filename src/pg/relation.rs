@@ -202,6 +202,11 @@ impl Table {
 
     /// The arguments of the first trigger that executes `raceguard.function`.
     pub fn guard_arguments(self, function: &str) -> Result<Option<Vec<String>>, Report> {
+        Ok(self.guard_trigger(function)?.map(|(arguments, _)| arguments))
+    }
+
+    /// The same, and whether the trigger fires in an ordinary session.
+    pub fn guard_trigger(self, function: &str) -> Result<Option<(Vec<String>, bool)>, Report> {
         // SAFETY: the relation is open and locked, so its trigger descriptor stays as it is.
         unsafe {
             let descriptor = (*self.0).trigdesc;
@@ -217,7 +222,9 @@ impl Table {
                 })?;
                 if ours {
                     let argument = |n: usize| cstr(*trigger.tgargs.add(n)).to_owned();
-                    return Ok(Some((0..trigger.tgnargs as usize).map(argument).collect()));
+                    let fires = matches!(trigger.tgenabled as u8, b'O' | b'A');
+                    let arguments = (0..trigger.tgnargs as usize).map(argument).collect();
+                    return Ok(Some((arguments, fires)));
                 }
             }
         }

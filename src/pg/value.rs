@@ -19,17 +19,12 @@ pub enum Kind {
 impl Kind {
     /// The kind of a version column, `None` for a type that cannot be one.
     pub fn of_version(column: Column) -> Option<Kind> {
-        Kind::of_type(column.type_oid, column.typmod)
-    }
-
-    /// The kind of a version of this type, `None` for a type that cannot be one.
-    pub fn of_type(type_oid: pg_sys::Oid, typmod: i32) -> Option<Kind> {
-        match type_oid {
+        match column.type_oid {
             pg_sys::INT2OID => Some(Kind::Int2),
             pg_sys::INT4OID => Some(Kind::Int4),
             pg_sys::INT8OID => Some(Kind::Int8),
             pg_sys::TIMESTAMPTZOID => {
-                let digits = if (0..=6).contains(&typmod) { typmod } else { 6 };
+                let digits = if (0..=6).contains(&column.typmod) { column.typmod } else { 6 };
                 Some(Kind::Timestamp { unit: 10i64.pow(6 - digits as u32) })
             }
             _ => None,
