@@ -5,6 +5,7 @@
 
 use crate::calls::table::{Described, Guard};
 use crate::errors;
+use crate::install::arguments::one_of;
 use crate::pg::call::{function_entry, input, text_datum, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::value::Kind;
@@ -72,12 +73,12 @@ pub enum Token {
 impl Token {
     /// The token that the argument `token` asks for.
     pub fn choose(name: &str, table: &Described) -> Result<Token, Report> {
-        match name {
+        match one_of(name, "token", &["auto", "version", "xmin", "hash"])? {
             "auto" if table.guard.is_some() => Ok(Token::Version),
-            "auto" | "xmin" => Ok(Token::Xmin),
-            "hash" => Ok(Token::Hash),
             "version" if table.guard.is_some() => Ok(Token::Version),
-            "version" => Err(Report::error(
+            "hash" => Ok(Token::Hash),
+            "auto" | "xmin" => Ok(Token::Xmin),
+            _ => Err(Report::error(
                 errors::NOT_IN_PREREQUISITE_STATE,
                 format_args!("table \"{}\" has no version guard", table.name),
             )
@@ -88,16 +89,6 @@ impl Token {
                 "Call raceguard.add_version, or use token => 'xmin' or token => 'hash'."
             ))
             .table(table.oid)),
-            _ => Err(Report::error(
-                errors::INVALID_PARAMETER,
-                format_args!("invalid value for argument \"token\": \"{name}\""),
-            )
-            .detail(format_args!(
-                "Allowed values are \"auto\", \"version\", \"xmin\" and \"hash\"."
-            ))
-            .hint(format_args!(
-                "Leave it out to compare the version column, or xmin where there is none."
-            ))),
         }
     }
 }
