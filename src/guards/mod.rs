@@ -4,5 +4,6 @@ pub mod cap;
 pub mod cooldown;
 pub mod key_lock;
 pub mod locking;
+pub mod numbering;
 pub mod outcome;
 pub mod version;

@@ -1,6 +1,6 @@
 //! The DDL that puts a guard on a table, changes it and takes it away.
 
-mod arguments;
+pub mod arguments;
 mod cap;
 mod cap_rows;
 mod cooldown;
@@ -8,6 +8,6 @@ mod definition;
 mod drop_guard;
 mod key;
 mod key_lock;
-mod target;
+pub mod target;
 mod trigger;
 mod version;
