@@ -61,6 +61,7 @@ pub const CHECK_VIOLATION: SqlState = SqlState::new(b"23514");
 pub const OUT_OF_LOCKS: SqlState = SqlState::new(b"53200");
 pub const NOT_IN_PREREQUISITE_STATE: SqlState = SqlState::new(b"55000");
 pub const READ_ONLY: SqlState = SqlState::new(b"25006");
+pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
 pub const INTERNAL: SqlState = SqlState::new(b"XX000");
 
 /// Builds one of raceguard's own errors and dresses it as `raceguard.error_style` says.

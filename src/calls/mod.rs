@@ -3,5 +3,10 @@
 mod arguments;
 mod cooldown;
 mod key_locks;
+mod keyed_table;
+mod lock_rows;
 mod slots;
+mod stated_version;
+mod stock;
+mod take;
 mod version;

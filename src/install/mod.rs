@@ -1,6 +1,6 @@
 //! The DDL that puts a guard on a table, changes it and takes it away.
 
-mod arguments;
+pub mod arguments;
 mod cap;
 mod cap_rows;
 mod cooldown;

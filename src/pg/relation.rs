@@ -1,9 +1,10 @@
 //! A table as a guard sees it: names, columns, primary key.
 
+use super::error::{catch, Report};
 use super::raw;
 use super::text::{cstr, quote_ident, PgText};
 use super::tuple::Row;
-use core::ffi::CStr;
+use core::ffi::{c_char, CStr};
 use pgrx::pg_sys::{self, Datum, Oid};
 
 /// An open, locked relation. `Copy`: it points at Postgres's relation cache.
@@ -165,5 +166,70 @@ unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormD
     unsafe {
         let compact = (*desc).compact_attrs.as_ptr().add((*desc).natts as usize);
         (compact as *const pg_sys::FormData_pg_attribute).add((attno - 1) as usize)
+    }
+}
+
+extern "C-unwind" {
+    fn try_relation_open(relid: Oid, mode: pg_sys::LOCKMODE) -> pg_sys::Relation;
+    fn get_func_name(function: Oid) -> *mut c_char;
+    fn get_func_namespace(function: Oid) -> Oid;
+}
+
+/// Runs `body` with a table opened under the lock of a reader, or answers `None` if it is gone.
+pub fn opened<T>(
+    relid: Oid,
+    body: impl FnOnce(Table) -> Result<T, Report>,
+) -> Result<Option<T>, Report> {
+    let mode = pg_sys::AccessShareLock as i32;
+    // SAFETY: closed below; after an error the rollback closes it.
+    let relation = catch(|| unsafe { try_relation_open(relid, mode) })?;
+    if relation.is_null() {
+        return Ok(None);
+    }
+    let value = body(Table(relation))?;
+    // SAFETY: opened above.
+    catch(|| unsafe { raw::relation_close(relation, mode) })?;
+    Ok(Some(value))
+}
+
+impl Table {
+    pub fn is_partitioned(self) -> bool {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relkind == pg_sys::RELKIND_PARTITIONED_TABLE as c_char }
+    }
+
+    /// `schema.table`, quoted. A plain frame.
+    pub fn qualified(self) -> PgText {
+        // SAFETY: the namespace of an open relation exists.
+        let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
+        PgText::from_fmt(format_args!(
+            "{}.{}",
+            quote_ident(schema),
+            quote_ident(self.name())
+        ))
+    }
+
+    /// The arguments of the first trigger that executes `raceguard.function`.
+    pub fn guard_arguments(self, function: &str) -> Result<Option<Vec<String>>, Report> {
+        // SAFETY: the relation is open and locked, so its trigger descriptor stays as it is.
+        unsafe {
+            let descriptor = (*self.0).trigdesc;
+            if descriptor.is_null() {
+                return Ok(None);
+            }
+            for i in 0..(*descriptor).numtriggers as usize {
+                let trigger = &*(*descriptor).triggers.add(i);
+                let id = trigger.tgfoid;
+                let ours = catch(|| {
+                    cstr(get_func_name(id)) == function
+                        && cstr(raw::get_namespace_name(get_func_namespace(id))) == "raceguard"
+                })?;
+                if ours {
+                    let argument = |n: usize| cstr(*trigger.tgargs.add(n)).to_owned();
+                    return Ok(Some((0..trigger.tgnargs as usize).map(argument).collect()));
+                }
+            }
+        }
+        Ok(None)
     }
 }
