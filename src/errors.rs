@@ -61,6 +61,10 @@ pub const CHECK_VIOLATION: SqlState = SqlState::new(b"23514");
 pub const OUT_OF_LOCKS: SqlState = SqlState::new(b"53200");
 pub const NOT_IN_PREREQUISITE_STATE: SqlState = SqlState::new(b"55000");
 pub const READ_ONLY: SqlState = SqlState::new(b"25006");
+pub const SERIALIZATION_FAILURE: SqlState = SqlState::new(b"40001");
+pub const DEADLOCK: SqlState = SqlState::new(b"40P01");
+pub const ACTIVE_TRANSACTION: SqlState = SqlState::new(b"25001");
+pub const TRANSACTION_TERMINATION: SqlState = SqlState::new(b"2D000");
 pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
 pub const INTERNAL: SqlState = SqlState::new(b"XX000");
 

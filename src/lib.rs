@@ -37,6 +37,7 @@ extension_sql_file!("../sql/cooldown.sql", name = "cooldown", requires = ["cap"]
 extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cooldown"]);
 extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cap"]);
 extension_sql_file!("../sql/take.sql", name = "take", requires = ["version"]);
+extension_sql_file!("../sql/retry.sql", name = "retry", requires = ["take"]);
 
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]

@@ -91,6 +91,16 @@ impl Call {
         ))
     }
 
+    /// An argument of variable length, in line and in the current memory context: it stays
+    /// readable when the transaction it was computed in has ended.
+    pub fn plain(self, n: usize) -> Result<Option<Datum>, Report> {
+        let Some(value) = self.datum(n) else {
+            return Ok(None);
+        };
+        // SAFETY: the datum is a varlena.
+        catch(|| unsafe { Datum::from(pg_detoast_datum_copy(value.cast_mut_ptr())) }).map(Some)
+    }
+
     /// A `jsonb` argument as serde_json reads it.
     pub fn json(self, n: usize) -> Result<Option<serde_json::Value>, Report> {
         let Some(value) = self.datum(n) else { return Ok(None) };
@@ -151,6 +161,12 @@ impl Call {
         catch(|| unsafe { get_fn_expr_variadic((*fcinfo).flinfo) })
     }
 
+    /// What called the function: a CallContext under CALL.
+    pub fn context(self) -> *mut pg_sys::Node {
+        // SAFETY: fcinfo is valid for the whole call.
+        unsafe { (*self.fcinfo).context }
+    }
+
     /// The call information, for wrappers in this module tree.
     pub fn as_raw(self) -> pg_sys::FunctionCallInfo {
         self.fcinfo
@@ -177,6 +193,7 @@ extern "C-unwind" {
     );
     fn get_element_type(type_oid: Oid) -> Oid;
     fn get_func_signature(function: Oid, types: *mut *mut Oid, count: *mut c_int) -> Oid;
+    fn pg_detoast_datum_copy(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn get_fn_expr_argtype(flinfo: *mut pg_sys::FmgrInfo, argnum: c_int) -> Oid;
     fn get_fn_expr_variadic(flinfo: *mut pg_sys::FmgrInfo) -> bool;
 }

@@ -2,6 +2,7 @@
 //!
 //! See [`raw`] for the two rules under which Postgres is called.
 
+pub mod backoff;
 pub mod cache;
 pub mod call;
 pub mod cap_index;
@@ -25,6 +26,7 @@ pub mod snapshot;
 pub mod spi;
 pub mod text;
 pub mod time_index;
+pub mod transaction;
 pub mod trigger;
 pub mod tuple;
 pub mod value;

@@ -29,3 +29,32 @@ pub fn return_set(call: Call, values: &[Datum]) -> Result<Value, Report> {
     })?;
     Ok(Value::Null)
 }
+
+extern "C-unwind" {
+    fn get_call_result_type(
+        fcinfo: pg_sys::FunctionCallInfo,
+        type_oid: *mut pg_sys::Oid,
+        desc: *mut pg_sys::TupleDesc,
+    ) -> pg_sys::TypeFuncClass::Type;
+    fn BlessTupleDesc(desc: pg_sys::TupleDesc) -> pg_sys::TupleDesc;
+    fn heap_form_tuple(
+        desc: pg_sys::TupleDesc,
+        values: *const Datum,
+        nulls: *const bool,
+    ) -> pg_sys::HeapTuple;
+    fn HeapTupleHeaderGetDatum(header: pg_sys::HeapTupleHeader) -> Datum;
+}
+
+/// Returns the one output argument of a procedure.
+pub fn return_output(call: Call, value: Datum) -> Result<Value, Report> {
+    let fcinfo = call.as_raw();
+    // SAFETY: the result of a procedure with an output argument is a row of that one column. The
+    // frame is plain.
+    catch(|| unsafe {
+        let mut desc = core::ptr::null_mut();
+        get_call_result_type(fcinfo, core::ptr::null_mut(), &mut desc);
+        let tuple = heap_form_tuple(BlessTupleDesc(desc), &value, &false);
+        HeapTupleHeaderGetDatum((*tuple).t_data)
+    })
+    .map(Value::Raw)
+}

@@ -194,7 +194,7 @@ fn read_rows() -> Result<Rows, Report> {
 }
 
 /// Every negative SPI code is an error: a COMMIT in a body, for one, is reported that way.
-fn check(code: c_int) -> Result<(), Report> {
+pub fn check(code: c_int) -> Result<(), Report> {
     if code >= 0 {
         return Ok(());
     }
