@@ -3,9 +3,10 @@
 use crate::errors::{self, Code};
 use crate::install::arguments::{identifier, required};
 use crate::pg::call::{input, output, Call};
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
+use crate::pg::open::open_table;
 use crate::pg::primary_key::{key_columns, KeyColumn};
-use crate::pg::relation::{opened, Table};
+use crate::pg::relation::{self, Table};
 use core::cmp::Ordering;
 use pgrx::pg_sys::{Datum, Oid};
 use serde_json::{Map, Value};
@@ -36,30 +37,27 @@ impl KeyedTable {
         more: impl FnOnce(Table) -> Result<T, Report>,
     ) -> Result<(KeyedTable, T), Report> {
         let oid = required(call.oid(n), "target")?;
-        let found = opened(oid, |table| {
+        if catch(|| relation::exists(oid))? {
+            let open = open_table(oid)?;
+            let table = open.table();
             let Some(key) = key_columns(table)? else {
                 return Err(no_primary_key(table));
             };
-            let qualified = crate::pg::error::catch(|| table.qualified())?;
             let only = if table.is_partitioned() { "" } else { "ONLY " };
             let keyed = KeyedTable {
                 oid,
                 name: table.name().to_owned(),
-                reference: format!("{only}{qualified}"),
+                reference: format!("{only}{}", catch(|| table.qualified())?),
                 key,
             };
-            Ok((keyed, more(table)?))
-        })?;
-        found.ok_or_else(|| {
-            Report::error(
-                errors::UNDEFINED_TABLE,
-                format_args!("table with OID {} does not exist", oid.to_u32()),
-            )
-            .detail(format_args!(
-                "It was dropped, or the number never named a table."
-            ))
-            .hint(format_args!("Name the table, for example 'orders'."))
-        })
+            return Ok((keyed, more(table)?));
+        }
+        Err(Report::error(
+            errors::UNDEFINED_TABLE,
+            format_args!("table with OID {} does not exist", oid.to_u32()),
+        )
+        .detail(format_args!("It was dropped, or the number never named a table."))
+        .hint(format_args!("Name the table, for example 'orders'.")))
     }
 
     /// A key from a jsonb object that has the key's columns and, if `besides` is given, that
@@ -179,32 +177,28 @@ impl KeyedTable {
     /// RG404 for keys that no row has, or none that the caller may see.
     pub fn no_such_row(&self, missing: &[&Key]) -> Report {
         let shown: Vec<&str> = missing.iter().map(|key| key.shown.as_str()).collect();
-        let (row, key) = match shown.len() {
-            1 => ("row", "Key"),
-            _ => ("rows", "Keys"),
+        let (row, key, hint) = match shown.len() {
+            1 => ("row", "Key", "It was deleted, never existed, or is hidden by row security."),
+            _ => {
+                ("rows", "Keys", "They were deleted, never existed, or are hidden by row security.")
+            }
         };
         errors::own(
             Code::Rg404,
             self.oid,
             format_args!("no such {row} in \"{}\"", self.name),
             Some(format_args!("{key} {} not found.", shown.join(", "))),
-            format_args!("It was deleted, never existed, or is hidden by row security."),
+            format_args!("{hint}"),
             None,
         )
     }
 
     fn not_a_key(&self, argument: &str, problem: core::fmt::Arguments) -> Report {
-        let members: Vec<String> = self
-            .key
-            .iter()
-            .map(|c| format!("\"{}\": ...", c.name))
-            .collect();
+        let members: Vec<String> =
+            self.key.iter().map(|c| format!("\"{}\": ...", c.name)).collect();
         Report::error(
             errors::INVALID_PARAMETER,
-            format_args!(
-                "argument \"{argument}\" does not name a row of \"{}\"",
-                self.name
-            ),
+            format_args!("argument \"{argument}\" does not name a row of \"{}\"", self.name),
         )
         .detail(problem)
         .hint(format_args!(

@@ -29,10 +29,8 @@ fn lock_rows(call: Call) -> Result<Value, Report> {
         let wait = one_of(&wait, "wait", &["wait", "nowait", "skip"])?;
         lock(&table, &keys, wait)
     })?;
-    let rows: Result<Vec<Datum>, Report> = rows
-        .iter()
-        .map(|row| input(row, pg_sys::JSONBOID, -1))
-        .collect();
+    let rows: Result<Vec<Datum>, Report> =
+        rows.iter().map(|row| input(row, pg_sys::JSONBOID, -1)).collect();
     return_set(call, &rows?)
 }
 
@@ -44,9 +42,7 @@ fn keys(table: &KeyedTable, pks: &Json) -> Result<Vec<Key>, Report> {
             format_args!("argument \"pks\" must be an array"),
         )
         .detail(format_args!("It is {}.", kind(pks)))
-        .hint(format_args!(
-            "Write an array of primary keys, each an object."
-        ))
+        .hint(format_args!("Write an array of primary keys, each an object."))
         .table(table.oid));
     };
     let mut keys: Vec<Key> = Vec::with_capacity(pks.len());
@@ -82,11 +78,7 @@ fn lock(table: &KeyedTable, keys: &[Key], wait: &str) -> Result<Vec<String>, Rep
             }
             report
         })?;
-        match found
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next().flatten())
-        {
+        match found.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
             Some(row) => rows.push(row),
             None => missing.push(key),
         }
@@ -100,11 +92,6 @@ fn lock(table: &KeyedTable, keys: &[Key], wait: &str) -> Result<Vec<String>, Rep
 /// Postgres's own error does not say which row.
 fn locked(report: Report, key: &Key) -> Report {
     report
-        .detail(format_args!(
-            "Key {} is locked by another transaction.",
-            key.shown
-        ))
-        .hint(format_args!(
-            "Try again later, or wait for it with wait => 'wait'."
-        ))
+        .detail(format_args!("Key {} is locked by another transaction.", key.shown))
+        .hint(format_args!("Try again later, or wait for it with wait => 'wait'."))
 }

@@ -68,18 +68,9 @@ fn job(call: Call) -> Result<Job, Report> {
 /// The command that sets an isolation level.
 fn level(isolation: &str) -> Result<&'static CStr, Report> {
     const LEVELS: [(&str, &CStr); 3] = [
-        (
-            "serializable",
-            c"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-        ),
-        (
-            "repeatable read",
-            c"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        ),
-        (
-            "read committed",
-            c"SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        ),
+        ("serializable", c"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
+        ("repeatable read", c"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
+        ("read committed", c"SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
     ];
     let asked = isolation.to_lowercase();
     match LEVELS.iter().find(|(name, _)| *name == asked) {
@@ -136,7 +127,9 @@ fn refused(hindrance: Hindrance) -> Report {
     let place = match hindrance {
         Hindrance::InSubtransaction => "inside a subtransaction",
         Hindrance::InBlock => "inside a transaction block",
-        Hindrance::InFunction => "inside a function",
+        Hindrance::InFunction => {
+            "inside a function, or inside a procedure with SET or SECURITY DEFINER"
+        }
         Hindrance::InPipeline => "after other statements of a pipeline",
         Hindrance::HasWritten => "in a transaction that has already written",
         Hindrance::HasLocalSettings => "where SET LOCAL is in effect",
@@ -189,9 +182,7 @@ fn at_least_one(attempts: i32) -> Result<i32, Report> {
         format_args!("argument \"max_attempts\" must be at least 1, not {attempts}"),
     )
     .detail(format_args!("The first attempt counts."))
-    .hint(format_args!(
-        "Write max_attempts => 1 to run the statements without retrying."
-    )))
+    .hint(format_args!("Write max_attempts => 1 to run the statements without retrying.")))
 }
 
 fn not_negative(delay: i64, name: &str) -> Result<i64, Report> {
@@ -202,8 +193,6 @@ fn not_negative(delay: i64, name: &str) -> Result<i64, Report> {
         errors::INVALID_PARAMETER,
         format_args!("argument \"{name}\" must not be negative"),
     )
-    .detail(format_args!(
-        "It is the longest time to wait between two attempts."
-    ))
+    .detail(format_args!("It is the longest time to wait between two attempts."))
     .hint(format_args!("Write {name} => '0' to retry at once.")))
 }

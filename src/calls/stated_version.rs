@@ -15,9 +15,7 @@ pub fn set_item(table: Table, column: &str) -> Result<Option<String>, Report> {
     let Some(arguments) = table.guard_arguments("version_guard")? else {
         return Ok(None);
     };
-    let ignored = arguments
-        .iter()
-        .any(|a| a.strip_prefix(IGNORE) == Some(column));
+    let ignored = arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(column));
     Ok(match parse(arguments.iter().map(String::as_str)) {
         Ok(options) if !ignored => {
             let version = identifier(options.column);

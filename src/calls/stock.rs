@@ -44,13 +44,7 @@ impl Stock {
             let scale = quantity(table, &column)?;
             Ok((scale, stated_version::set_item(table, &column)?))
         })?;
-        Ok(Stock {
-            table,
-            column,
-            scale,
-            version,
-            floor,
-        })
+        Ok(Stock { table, column, scale, version, floor })
     }
 
     /// Refuses an amount that the column would round.
@@ -72,9 +66,7 @@ impl Stock {
         .detail(format_args!(
             "The column would round it, and what is taken would not be what was asked."
         ))
-        .hint(format_args!(
-            "Round the amount to what the column can hold."
-        ))
+        .hint(format_args!("Round the amount to what the column can hold."))
         .table(self.table.oid)
         .column(&self.column))
     }
@@ -122,10 +114,7 @@ impl Stock {
     fn not_enough(&self, key: &Key, stored: Option<&str>, amount: Datum) -> Report {
         let (asked, floor) = (numeric::show(amount), numeric::show(self.floor));
         let (Ok(asked), Ok(floor)) = (&asked, &floor) else {
-            return asked
-                .and(floor)
-                .err()
-                .unwrap_or_else(|| suppressed(self, key));
+            return asked.and(floor).err().unwrap_or_else(|| suppressed(self, key));
         };
         errors::own(
             Code::Rg422,
@@ -161,16 +150,12 @@ impl Taker<'_> {
         if row[1].as_deref() != Some("t") {
             return Err(self.stock.not_enough(key, row[0].as_deref(), amount));
         }
-        self.try_update(key, amount)?
-            .ok_or_else(|| suppressed(self.stock, key))
+        self.try_update(key, amount)?.ok_or_else(|| suppressed(self.stock, key))
     }
 
     fn try_update(&self, key: &Key, amount: Datum) -> Result<Option<Option<String>>, Report> {
         let rows = self.run(&self.update, key, amount)?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .and_then(|row| row.into_iter().next()))
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
     }
 
     fn run(&self, statement: &Prepared, key: &Key, amount: Datum) -> Result<Rows, Report> {
@@ -185,17 +170,10 @@ fn quantity(table: Table, name: &str) -> Result<Scale, Report> {
     let Some(column) = column else {
         return Err(Report::error(
             errors::UNDEFINED_COLUMN,
-            format_args!(
-                "column \"{name}\" of table \"{}\" does not exist",
-                table.name()
-            ),
+            format_args!("column \"{name}\" of table \"{}\" does not exist", table.name()),
         )
-        .detail(format_args!(
-            "quantity_column names the column to take from."
-        ))
-        .hint(format_args!(
-            "Check the spelling; upper-case names keep their case here."
-        ))
+        .detail(format_args!("quantity_column names the column to take from."))
+        .hint(format_args!("Check the spelling; upper-case names keep their case here."))
         .table(table.oid())
         .column(name));
     };
@@ -236,8 +214,6 @@ fn suppressed(stock: &Stock, key: &Key) -> Report {
         "Key {}: a trigger or rule of the table suppressed the UPDATE.",
         key.shown
     ))
-    .hint(format_args!(
-        "Look for a BEFORE UPDATE trigger that returns NULL."
-    ))
+    .hint(format_args!("Look for a BEFORE UPDATE trigger that returns NULL."))
     .table(stock.table.oid)
 }

@@ -57,10 +57,8 @@ fn take_all(call: Call) -> Result<Value, Report> {
         }
         Ok(rows)
     })?;
-    let rows: Result<Vec<Datum>, Report> = rows
-        .iter()
-        .map(|row| input(row, pg_sys::JSONBOID, -1))
-        .collect();
+    let rows: Result<Vec<Datum>, Report> =
+        rows.iter().map(|row| input(row, pg_sys::JSONBOID, -1)).collect();
     return_set(call, &rows?)
 }
 
@@ -70,17 +68,10 @@ fn basket(stock: &Stock, items: &Json) -> Result<Vec<(Key, Datum)>, Report> {
     if table.has_key_column(AMOUNT) {
         return Err(Report::error(
             errors::UNSUPPORTED,
-            format_args!(
-                "the primary key of \"{}\" has a column \"{AMOUNT}\"",
-                table.name
-            ),
+            format_args!("the primary key of \"{}\" has a column \"{AMOUNT}\"", table.name),
         )
-        .detail(format_args!(
-            "The member \"{AMOUNT}\" of an item is what to take."
-        ))
-        .hint(format_args!(
-            "Call raceguard.take for each row, in key order."
-        ))
+        .detail(format_args!("The member \"{AMOUNT}\" of an item is what to take."))
+        .hint(format_args!("Call raceguard.take for each row, in key order."))
         .table(table.oid));
     }
     let Json::Array(items) = items else {
@@ -95,11 +86,7 @@ fn basket(stock: &Stock, items: &Json) -> Result<Vec<(Key, Datum)>, Report> {
             other => {
                 return Err(not_items(
                     table,
-                    format_args!(
-                        "The amount for key {} is missing or {}.",
-                        key.shown,
-                        kind(other)
-                    ),
+                    format_args!("The amount for key {} is missing or {}.", key.shown, kind(other)),
                 ))
             }
         };

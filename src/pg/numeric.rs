@@ -69,10 +69,7 @@ pub fn fits(number: &str, scale: Scale) -> bool {
         return fraction.len() <= scale as usize;
     }
     let zeros = whole.len() - whole.trim_end_matches('0').len();
-    let is_zero = whole
-        .trim_start_matches('-')
-        .trim_end_matches('0')
-        .is_empty();
+    let is_zero = whole.trim_start_matches('-').trim_end_matches('0').is_empty();
     fraction.is_empty() && (is_zero || zeros >= scale.unsigned_abs() as usize)
 }
 
@@ -103,11 +100,7 @@ mod tests {
             ("0", -3, true),
             ("-0.5", -3, false),
         ] {
-            assert_eq!(
-                fits(number, Scale::Digits(scale)),
-                expected,
-                "{number} at {scale}"
-            );
+            assert_eq!(fits(number, Scale::Digits(scale)), expected, "{number} at {scale}");
         }
         assert!(fits("0.000000001", Scale::Unlimited));
     }

@@ -91,11 +91,7 @@ fn equality(family: Oid, input: Oid) -> PgText {
         let mut arguments = core::ptr::null_mut();
         format_operator_parts(operator, &mut names, &mut arguments, false);
         let part = |i: usize| cstr((*(*names).elements.add(i)).ptr_value as *const c_char);
-        PgText::from_fmt(format_args!(
-            "OPERATOR({}.{})",
-            quote_ident(part(0)),
-            part(1)
-        ))
+        PgText::from_fmt(format_args!("OPERATOR({}.{})", quote_ident(part(0)), part(1)))
     }
 }
 

@@ -170,26 +170,14 @@ unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormD
 }
 
 extern "C-unwind" {
-    fn try_relation_open(relid: Oid, mode: pg_sys::LOCKMODE) -> pg_sys::Relation;
     fn get_func_name(function: Oid) -> *mut c_char;
     fn get_func_namespace(function: Oid) -> Oid;
 }
 
-/// Runs `body` with a table opened under the lock of a reader, or answers `None` if it is gone.
-pub fn opened<T>(
-    relid: Oid,
-    body: impl FnOnce(Table) -> Result<T, Report>,
-) -> Result<Option<T>, Report> {
-    let mode = pg_sys::AccessShareLock as i32;
-    // SAFETY: closed below; after an error the rollback closes it.
-    let relation = catch(|| unsafe { try_relation_open(relid, mode) })?;
-    if relation.is_null() {
-        return Ok(None);
-    }
-    let value = body(Table(relation))?;
-    // SAFETY: opened above.
-    catch(|| unsafe { raw::relation_close(relation, mode) })?;
-    Ok(Some(value))
+/// Whether an OID names a relation. A plain frame.
+pub fn exists(relid: Oid) -> bool {
+    // SAFETY: a syscache look-up that answers NULL for an OID that names none.
+    unsafe { !raw::get_rel_name(relid).is_null() }
 }
 
 impl Table {
@@ -202,11 +190,7 @@ impl Table {
     pub fn qualified(self) -> PgText {
         // SAFETY: the namespace of an open relation exists.
         let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
-        PgText::from_fmt(format_args!(
-            "{}.{}",
-            quote_ident(schema),
-            quote_ident(self.name())
-        ))
+        PgText::from_fmt(format_args!("{}.{}", quote_ident(schema), quote_ident(self.name())))
     }
 
     /// The arguments of the first trigger that executes `raceguard.function`.

@@ -103,9 +103,7 @@ impl Prepared {
         }
         let (plan, values, nulls) = (self.0, values.as_ptr(), nulls.as_ptr());
         // SAFETY: the plan lives until SPI_finish; callers give a value for each parameter.
-        check(catch(|| unsafe {
-            SPI_execute_plan(plan, values, nulls, false, 0)
-        })?)?;
+        check(catch(|| unsafe { SPI_execute_plan(plan, values, nulls, false, 0) })?)?;
         read_rows()
     }
 }

@@ -61,14 +61,12 @@ pub fn hindrance(call: Call, statement: &CStr) -> Result<Option<Hindrance>, Repo
     // SAFETY: only looks at the transaction state, and asks for an immediate commit afterwards.
     if catch(|| unsafe { PreventInTransactionBlock(!atomic, statement) }).is_err() {
         // SAFETY: reads the transaction state.
-        return Ok(Some(
-            match unsafe { (IsSubTransaction(), IsTransactionBlock()) } {
-                (true, _) => Hindrance::InSubtransaction,
-                (_, true) => Hindrance::InBlock,
-                _ if atomic => Hindrance::InFunction,
-                _ => Hindrance::InPipeline,
-            },
-        ));
+        return Ok(Some(match unsafe { (IsSubTransaction(), IsTransactionBlock()) } {
+            (true, _) => Hindrance::InSubtransaction,
+            (_, true) => Hindrance::InBlock,
+            _ if atomic => Hindrance::InFunction,
+            _ => Hindrance::InPipeline,
+        }));
     }
     // SAFETY: reads the transaction state.
     if unsafe { GetTopTransactionIdIfAny() } != pg_sys::InvalidTransactionId {
@@ -121,9 +119,7 @@ impl Transactions {
                     pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
                 )
             })?;
-            check(catch(|| {
-                SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as c_int)
-            })?)?;
+            check(catch(|| SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as c_int))?)?;
             let transactions = Transactions { caller, attempt };
             transactions.here();
             Ok(transactions)
