@@ -181,11 +181,6 @@ pub fn exists(relid: Oid) -> bool {
 }
 
 impl Table {
-    pub fn is_partitioned(self) -> bool {
-        // SAFETY: the relation is open.
-        unsafe { (*(*self.0).rd_rel).relkind == pg_sys::RELKIND_PARTITIONED_TABLE as c_char }
-    }
-
     /// `schema.table`, quoted. A plain frame.
     pub fn qualified(self) -> PgText {
         // SAFETY: the namespace of an open relation exists.
