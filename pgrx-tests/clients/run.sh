@@ -2,4 +2,4 @@
 # What only a client can see: pipelines, cancelled waits, load on CALL retry.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-exec cargo run --quiet --locked --release -p raceguard-clients -- "$DSN"
+exec cargo run --quiet --locked -p raceguard-clients -- "$DSN"
