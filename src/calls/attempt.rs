@@ -5,6 +5,7 @@
 //! is true at the moment of the look. A row that has become the stated one again in between (another
 //! row may have taken the key) is tried again.
 
+use crate::calls::keys::not_there;
 use crate::calls::statement::{Shape, Verb, LOOK_SAME, LOOK_STATED, LOOK_STORED};
 use crate::calls::table::{Described, Key};
 use crate::calls::tokens::Token;
@@ -60,7 +61,7 @@ impl Attempt<'_> {
         let shape = Shape { verb: Verb::Look, set: Vec::new(), ..self.shape.clone() };
         let found = self.table.plan(&shape)?.execute(&self.parameters(&[]))?;
         if found.rows() == 0 {
-            return Err(self.gone());
+            return Err(not_there(self.table, &[self.key]));
         }
         if found.text(LOOK_SAME)?.as_deref() == Some("t") {
             return Ok(());
@@ -93,22 +94,6 @@ impl Attempt<'_> {
             Some(guard) if self.shape.token == Token::Version => report.column(&guard.column),
             _ => report,
         }
-    }
-
-    fn gone(&self) -> Report {
-        errors::own(
-            Code::Rg404,
-            self.table.oid,
-            format_args!("row of \"{}\" is not there", self.table.name),
-            Some(format_args!(
-                "Key {} is not present in table \"{}\".",
-                self.key.shown, self.table.name
-            )),
-            format_args!(
-                "It was deleted, its key was changed, or row security hides it from the current role."
-            ),
-            None,
-        )
     }
 
     /// A guard that does not fire leaves the version as it is, and the next stale write would pass.

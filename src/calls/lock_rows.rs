@@ -1,13 +1,15 @@
 //! `lock_rows`: row locks in key order (sources.md B1).
 
-use super::keyed_table::{kind, Key, KeyedTable};
+use crate::calls::arguments::required;
+use crate::calls::keys::{kind, not_there};
+use crate::calls::table::{describe, Described, Key};
 use crate::errors;
-use crate::install::arguments::{one_of, required};
-use crate::pg::call::{function_entry, input, Call, Value};
+use crate::install::arguments::one_of;
+use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::rows::return_set;
-use crate::pg::spi::{connected, Prepared};
-use pgrx::pg_sys::{self, Datum};
+use crate::pg::spi::connected;
+use pgrx::pg_sys::Datum;
 use serde_json::Value as Json;
 
 function_entry!(raceguard_lock_rows, crate::calls::lock_rows::lock_rows);
@@ -22,20 +24,18 @@ function_entry!(raceguard_lock_rows, crate::calls::lock_rows::lock_rows);
 /// a transfer, without the deadlock of A to B against B to A.
 fn lock_rows(call: Call) -> Result<Value, Report> {
     let rows = connected(|| {
-        let (table, ()) = KeyedTable::of_argument(call, 0, |_| Ok(()))?;
+        let table = describe(required(call.oid(0), "target")?)?;
         let pks = required(call.json(1)?, "pks")?;
         let keys = keys(&table, &pks)?;
         let wait = required(call.text(2)?, "wait")?;
         let wait = one_of(&wait, "wait", &["wait", "nowait", "skip"])?;
         lock(&table, &keys, wait)
     })?;
-    let rows: Result<Vec<Datum>, Report> =
-        rows.iter().map(|row| input(row, pg_sys::JSONBOID, -1)).collect();
-    return_set(call, &rows?)
+    return_set(call, &rows)
 }
 
 /// The keys in key order, each once.
-fn keys(table: &KeyedTable, pks: &Json) -> Result<Vec<Key>, Report> {
+fn keys(table: &Described, pks: &Json) -> Result<Vec<Key>, Report> {
     let Json::Array(pks) = pks else {
         return Err(Report::error(
             errors::INVALID_PARAMETER,
@@ -47,7 +47,7 @@ fn keys(table: &KeyedTable, pks: &Json) -> Result<Vec<Key>, Report> {
     };
     let mut keys: Vec<Key> = Vec::with_capacity(pks.len());
     for (i, pk) in pks.iter().enumerate() {
-        let key = table.key(pk, None, &format!("pks[{i}]"))?;
+        let key = table.key_in_list(&format!("pks[{i}]"), pk)?;
         if let Err(at) = table.find(&keys, &key, |key| key)? {
             keys.insert(at, key);
         }
@@ -55,30 +55,28 @@ fn keys(table: &KeyedTable, pks: &Json) -> Result<Vec<Key>, Report> {
     Ok(keys)
 }
 
-fn lock(table: &KeyedTable, keys: &[Key], wait: &str) -> Result<Vec<String>, Report> {
+fn lock(table: &Described, keys: &[Key], wait: &str) -> Result<Vec<Datum>, Report> {
     let clause = match wait {
         "nowait" => "FOR UPDATE NOWAIT",
         "skip" => "FOR UPDATE SKIP LOCKED",
         _ => "FOR UPDATE",
     };
-    let statement = Prepared::new(
-        &format!(
-            "SELECT pg_catalog.to_jsonb(r.*) FROM {} AS r WHERE {} {clause}",
-            table.reference,
-            table.condition(1)
-        ),
-        &table.types(),
-    )?;
+    let sql = format!(
+        "SELECT pg_catalog.to_jsonb(r.*) FROM {} AS r WHERE {} {clause}",
+        table.reference,
+        table.condition()
+    );
+    let statement = table.kept(sql, &table.key_types())?;
     let mut rows = Vec::with_capacity(keys.len());
     let mut missing: Vec<&Key> = Vec::new();
     for key in keys {
-        let found = statement.run(key.values()).map_err(|report| {
+        let found = statement.execute(&key.with(&[])).map_err(|report| {
             if wait == "nowait" && report.is(errors::LOCK_NOT_AVAILABLE) {
                 return locked(report, key);
             }
             report
         })?;
-        match found.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
+        match found.result(1)? {
             Some(row) => rows.push(row),
             None => missing.push(key),
         }
@@ -86,7 +84,7 @@ fn lock(table: &KeyedTable, keys: &[Key], wait: &str) -> Result<Vec<String>, Rep
     if missing.is_empty() || wait == "skip" {
         return Ok(rows);
     }
-    Err(table.no_such_row(&missing))
+    Err(not_there(table, &missing))
 }
 
 /// Postgres's own error does not say which row.

@@ -1,7 +1,8 @@
 //! `CALL raceguard.retry`: statements repeated until they meet no conflict (sources.md A6, B4, D8).
 
+use crate::calls::arguments::required;
 use crate::errors;
-use crate::install::arguments::{one_of, required};
+use crate::install::arguments::one_of;
 use crate::pg::backoff;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;

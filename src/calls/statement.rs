@@ -6,7 +6,6 @@
 
 use crate::calls::table::Described;
 use crate::calls::tokens::{token_type, Token};
-use crate::guards::version::ClientSends;
 use crate::install::arguments::{identifier, literal};
 use pgrx::pg_sys::Oid;
 
@@ -62,11 +61,7 @@ impl Shape {
             set.push(format!("{name} = {}", parameter(type_oid)));
         }
         if let (Verb::Update, Some(guard)) = (self.verb, &table.guard) {
-            let name = identifier(&guard.column);
-            set.push(match guard.sends {
-                ClientSends::Current => format!("{name} = t.{name}"),
-                ClientSends::Next => format!("{name} = t.{name} OPERATOR(pg_catalog.+) 1"),
-            });
+            set.push(guard.set_item("t"));
         }
         let compared: Vec<Compared> = self
             .was

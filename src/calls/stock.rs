@@ -1,31 +1,45 @@
 //! Amounts in a column: one atomic UPDATE per row, with a floor.
 
-use super::keyed_table::{Key, KeyedTable};
-use super::stated_version;
+use crate::calls::arguments::required;
+use crate::calls::keys::not_there;
+use crate::calls::table::{describe, Described, Field, Key};
 use crate::errors::{self, Code};
-use crate::install::arguments::{identifier, required};
+use crate::install::arguments::identifier;
 use crate::pg::call::Call;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
 use crate::pg::numeric::{self, Scale};
-use crate::pg::relation::Table;
-use crate::pg::spi::{Prepared, Rows};
+use crate::pg::plan::Plan;
+use crate::pg::text::type_name;
 use pgrx::pg_sys::{self, Datum};
+use std::rc::Rc;
 
 /// The column amounts are taken from, and the floor below which they may not bring it.
 pub struct Stock {
-    pub table: KeyedTable,
+    pub table: Rc<Described>,
     column: String,
     scale: Scale,
-    version: Option<String>,
     floor: Datum,
 }
 
-/// The statements that take from one row, prepared to run for many.
+/// What an UPDATE returns for each row.
+#[derive(Clone, Copy)]
+pub enum Returning {
+    /// What is left in the column.
+    Remaining,
+    /// The new row as jsonb.
+    Row,
+}
+
+/// The statements that take from one row.
 pub struct Taker<'a> {
     stock: &'a Stock,
-    update: Prepared,
-    look: Prepared,
+    update: Rc<Plan>,
+    look: Rc<Plan>,
 }
+
+/// The columns of a look's row.
+const LOOK_STORED: usize = 1;
+const LOOK_ENOUGH: usize = 2;
 
 impl Stock {
     /// Reads target, quantity column and floor from the arguments at these places.
@@ -35,16 +49,14 @@ impl Stock {
         column: usize,
         at_least: usize,
     ) -> Result<Stock, Report> {
+        let table = describe(required(call.oid(target), "target")?)?;
         let column = required(call.name(column), "quantity_column")?;
         let floor = required(call.datum(at_least), "at_least")?;
         if numeric::show(floor)? == "NaN" {
             return Err(not_a_number("at_least", "NaN"));
         }
-        let (table, (scale, version)) = KeyedTable::of_argument(call, target, |table| {
-            let scale = quantity(table, &column)?;
-            Ok((scale, stated_version::set_item(table, &column)?))
-        })?;
-        Ok(Stock { table, column, scale, version, floor })
+        let scale = scale(&table, table.column(&column)?)?;
+        Ok(Stock { table, column, scale, floor })
     }
 
     /// Refuses an amount that the column would round.
@@ -71,52 +83,44 @@ impl Stock {
         .column(&self.column))
     }
 
-    /// Prepares the statements; `returning` is what [`Taker::take`] gives back.
-    pub fn taker(&self, returning: &str) -> Result<Taker<'_>, Report> {
-        let key = self.table.condition(1);
-        let mut types = self.table.types();
+    /// The statements that take from one row after the other.
+    pub fn taker(&self, returning: Returning) -> Result<Taker<'_>, Report> {
+        let table = &self.table;
+        let key = table.condition();
+        let mut types = table.key_types();
         let (amount, floor) = (types.len() + 1, types.len() + 2);
         types.extend([pg_sys::NUMERICOID, pg_sys::NUMERICOID]);
-        let quantity = format!("{}::pg_catalog.numeric", identifier(&self.column));
+        let column = identifier(&self.column);
+        let quantity = format!("r.{column}::pg_catalog.numeric");
         let left = format!("({quantity} OPERATOR(pg_catalog.-) ${amount})");
         // Putting back is never refused: it does not bring the row further below the floor.
         let enough = format!(
             "(${amount} OPERATOR(pg_catalog.<=) 0::pg_catalog.numeric \
              OR {left} OPERATOR(pg_catalog.>=) ${floor})"
         );
-        let mut set = format!("{} = {left}", identifier(&self.column));
-        if let Some(version) = &self.version {
-            set = format!("{set}, {version}");
+        let mut set = format!("{column} = {left}");
+        if let Some(guard) = table.guard.as_ref().filter(|guard| !guard.ignores(&self.column)) {
+            set = format!("{set}, {}", guard.set_item("r"));
         }
-        let table = &self.table.reference;
+        let name = &table.reference;
+        let returning = match returning {
+            Returning::Remaining => &quantity,
+            Returning::Row => "pg_catalog.to_jsonb(r.*)",
+        };
+        let update =
+            format!("UPDATE {name} AS r SET {set} WHERE {key} AND {enough} RETURNING {returning}");
+        let look =
+            format!("SELECT {quantity}, {enough} FROM {name} AS r WHERE {key} FOR NO KEY UPDATE");
         Ok(Taker {
             stock: self,
-            update: Prepared::new(
-                &format!(
-                    "UPDATE {table} AS r SET {set} WHERE {key} AND {enough} RETURNING {returning}"
-                ),
-                &types,
-            )?,
-            look: Prepared::new(
-                &format!(
-                    "SELECT {quantity}, {enough} FROM {table} AS r WHERE {key} FOR NO KEY UPDATE"
-                ),
-                &types,
-            )?,
+            update: table.kept(update, &types)?,
+            look: table.kept(look, &types)?,
         })
     }
 
-    /// The expression for what is left in the row.
-    pub fn remaining(&self) -> String {
-        format!("{}::pg_catalog.numeric", identifier(&self.column))
-    }
-
-    fn not_enough(&self, key: &Key, stored: Option<&str>, amount: Datum) -> Report {
-        let (asked, floor) = (numeric::show(amount), numeric::show(self.floor));
-        let (Ok(asked), Ok(floor)) = (&asked, &floor) else {
-            return asked.and(floor).err().unwrap_or_else(|| suppressed(self, key));
-        };
-        errors::own(
+    fn not_enough(&self, key: &Key, stored: Option<&str>, amount: Datum) -> Result<Report, Report> {
+        let (asked, floor) = (numeric::show(amount)?, numeric::show(self.floor)?);
+        Ok(errors::own(
             Code::Rg422,
             self.table.oid,
             format_args!(
@@ -131,69 +135,67 @@ impl Stock {
             format_args!("Ask for less, or put some back first (a negative amount)."),
             None,
         )
-        .column(&self.column)
+        .column(&self.column))
+    }
+
+    fn suppressed(&self, key: &Key) -> Report {
+        Report::error(
+            errors::TRIGGERED_DATA_CHANGE,
+            format_args!("a trigger on \"{}\" kept the row from being written", self.table.name),
+        )
+        .detail(format_args!("Key {} is present, and nothing was written.", key.shown))
+        .hint(format_args!(
+            "A BEFORE ROW trigger returned NULL; it should raise an error or return the row."
+        ))
+        .table(self.table.oid)
     }
 }
 
 impl Taker<'_> {
     /// Takes an amount from the row of a key, or fails with RG404 or RG422.
-    pub fn take(&self, key: &Key, amount: Datum) -> Result<Option<String>, Report> {
-        if let Some(taken) = self.try_update(key, amount)? {
-            return Ok(taken);
+    pub fn take(&self, key: &Key, amount: Datum) -> Result<Option<Datum>, Report> {
+        let values = key.with(&[amount, self.stock.floor]);
+        let updated = self.update.execute(&values)?;
+        if updated.rows() > 0 {
+            return updated.result(1);
         }
         // The UPDATE found no row: none has the key, or it holds too little. The answer is
         // looked up under the row's lock, so that it still holds when the second UPDATE runs.
-        let found = self.run(&self.look, key, amount)?;
-        let Some(row) = found.first() else {
-            return Err(self.stock.table.no_such_row(&[key]));
-        };
-        if row[1].as_deref() != Some("t") {
-            return Err(self.stock.not_enough(key, row[0].as_deref(), amount));
+        let found = self.look.execute(&values)?;
+        if found.rows() == 0 {
+            return Err(not_there(&self.stock.table, &[key]));
         }
-        self.try_update(key, amount)?.ok_or_else(|| suppressed(self.stock, key))
-    }
-
-    fn try_update(&self, key: &Key, amount: Datum) -> Result<Option<Option<String>>, Report> {
-        let rows = self.run(&self.update, key, amount)?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
-    }
-
-    fn run(&self, statement: &Prepared, key: &Key, amount: Datum) -> Result<Rows, Report> {
-        let amounts = [Some(amount), Some(self.stock.floor)];
-        statement.run(key.values().chain(amounts))
+        if found.text(LOOK_ENOUGH)?.as_deref() != Some("t") {
+            let stored = found.text(LOOK_STORED)?;
+            return Err(self.stock.not_enough(key, stored.as_deref(), amount)?);
+        }
+        let updated = self.update.execute(&values)?;
+        if updated.rows() == 0 {
+            return Err(self.stock.suppressed(key));
+        }
+        updated.result(1)
     }
 }
 
-/// How exactly the quantity column holds amounts; 42703 without it, 42804 where it holds none.
-fn quantity(table: Table, name: &str) -> Result<Scale, Report> {
-    let column = crate::pg::error::catch(|| table.column_named(name))?;
-    let Some(column) = column else {
-        return Err(Report::error(
-            errors::UNDEFINED_COLUMN,
-            format_args!("column \"{name}\" of table \"{}\" does not exist", table.name()),
-        )
-        .detail(format_args!("quantity_column names the column to take from."))
-        .hint(format_args!("Check the spelling; upper-case names keep their case here."))
-        .table(table.oid())
-        .column(name));
-    };
-    if let Some(scale) = numeric::scale(column)? {
+/// How exactly the quantity column holds amounts; 42804 where it holds none.
+fn scale(table: &Described, column: &Field) -> Result<Scale, Report> {
+    if let Some(scale) = numeric::scale(column.type_oid, column.typmod)? {
         return Ok(scale);
     }
-    let type_name = crate::pg::error::catch(|| crate::pg::text::type_name(column.type_oid))?;
+    let type_name = catch(|| type_name(column.type_oid))?;
     Err(Report::error(
         errors::DATATYPE_MISMATCH,
         format_args!(
-            "column \"{name}\" of table \"{}\" cannot hold amounts: its type is {type_name}",
-            table.name()
+            "column \"{}\" of table \"{}\" cannot hold amounts: its type is {type_name}",
+            column.name, table.name
         ),
     )
     .detail(format_args!(
         "Amounts are smallint, integer, bigint or numeric; sums of floating-point numbers are not exact."
     ))
     .hint(format_args!("Change the column with ALTER TABLE ... ALTER COLUMN ... TYPE numeric."))
-    .table(table.oid())
-    .column(name))
+    .table(table.oid)
+    .column(&column.name))
 }
 
 fn not_a_number(argument: &str, value: &str) -> Report {
@@ -203,17 +205,4 @@ fn not_a_number(argument: &str, value: &str) -> Report {
     )
     .detail(format_args!("Nothing can be taken by it."))
     .hint(format_args!("Give a number."))
-}
-
-fn suppressed(stock: &Stock, key: &Key) -> Report {
-    Report::error(
-        errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("row of \"{}\" was not updated", stock.table.name),
-    )
-    .detail(format_args!(
-        "Key {}: a trigger or rule of the table suppressed the UPDATE.",
-        key.shown
-    ))
-    .hint(format_args!("Look for a BEFORE UPDATE trigger that returns NULL."))
-    .table(stock.table.oid)
 }

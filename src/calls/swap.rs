@@ -48,7 +48,7 @@ fn compare_and_delete_number(call: Call) -> Result<Value, Report> {
 fn swap(call: Call, expected: Option<Expected>) -> Result<Value, Report> {
     connected(|| {
         let table = describe(required(call.oid(0), "target")?)?;
-        let key = table.key(required(call.datum(1), "pk")?)?;
+        let key = table.key("pk", required(call.datum(1), "pk")?)?;
         let (token, stated) = token(call.text(4)?, expected, &table)?;
         let changes = required(call.datum(3), "changes")?;
         let (mut set, fields) = table.fields("changes", changes)?;
@@ -69,7 +69,7 @@ fn swap(call: Call, expected: Option<Expected>) -> Result<Value, Report> {
 fn delete(call: Call, expected: Option<Expected>) -> Result<Value, Report> {
     connected(|| {
         let table = describe(required(call.oid(0), "target")?)?;
-        let key = table.key(required(call.datum(1), "pk")?)?;
+        let key = table.key("pk", required(call.datum(1), "pk")?)?;
         let (token, stated) = token(call.text(3)?, expected, &table)?;
         let attempt = Attempt {
             table: &table,

@@ -23,7 +23,7 @@ function_entry!(raceguard_swap_columns, crate::calls::swap_columns::swap_columns
 fn swap_columns(call: Call) -> Result<Value, Report> {
     connected(|| {
         let table = describe(required(call.oid(0), "target")?)?;
-        let key = table.key(required(call.datum(1), "pk")?)?;
+        let key = table.key("pk", required(call.datum(1), "pk")?)?;
         let (was, old) = table.fields("was", required(call.datum(2), "was")?)?;
         let (set, new) = table.fields("changes", required(call.datum(3), "changes")?)?;
         check_not_empty(&table, &set)?;

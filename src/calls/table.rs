@@ -1,9 +1,9 @@
 //! A table as the calls need it: columns, primary key, version guard, prepared statements.
 
-use crate::calls::keyed_table::no_primary_key;
 use crate::calls::statement::Shape;
 use crate::errors;
-use crate::guards::version::{parse, ClientSends};
+use crate::guards::version::{parse, ClientSends, IGNORE};
+use crate::install::arguments::identifier;
 use crate::pg::call::{input, json, output};
 use crate::pg::error::{catch, Report};
 use crate::pg::open::open_table;
@@ -34,6 +34,7 @@ pub struct Described {
     key_columns: String,
     pub guard: Option<Guard>,
     plans: RefCell<HashMap<Shape, Rc<Plan>>>,
+    kept: RefCell<HashMap<String, Rc<Plan>>>,
     watch: Watch,
 }
 
@@ -42,7 +43,7 @@ pub struct Field {
     pub name: String,
     pub attno: i16,
     pub type_oid: Oid,
-    typmod: i32,
+    pub typmod: i32,
 }
 
 /// The table's version guard.
@@ -53,6 +54,25 @@ pub struct Guard {
     pub sends: ClientSends,
     /// A guard that does not fire would leave the version as it is.
     pub enabled: bool,
+    /// Columns whose change needs no version.
+    ignored: Vec<String>,
+}
+
+impl Guard {
+    /// The SET item by which raceguard's own UPDATEs state the version as the guard demands. They
+    /// decide by the row as it is stored, so its present version is the right one to state.
+    pub fn set_item(&self, row: &str) -> String {
+        let name = identifier(&self.column);
+        match self.sends {
+            ClientSends::Current => format!("{name} = {row}.{name}"),
+            ClientSends::Next => format!("{name} = {row}.{name} OPERATOR(pg_catalog.+) 1"),
+        }
+    }
+
+    /// Whether changes of a column need no version, and bump none.
+    pub fn ignores(&self, column: &str) -> bool {
+        self.ignored.iter().any(|name| name == column)
+    }
 }
 
 /// The values of a primary key, and the key as Postgres shows one: `(id)=(42)`.
@@ -117,6 +137,7 @@ fn build(oid: Oid) -> Result<Described, Report> {
         key_columns: key_names.iter().map(PgText::as_str).collect::<Vec<_>>().join(", "),
         key,
         plans: RefCell::default(),
+        kept: RefCell::default(),
         watch,
     })
 }
@@ -157,6 +178,11 @@ fn guard(table: Table) -> Result<Option<Guard>, Report> {
         kind,
         sends: options.client_sends,
         enabled,
+        ignored: arguments
+            .iter()
+            .filter_map(|a| a.strip_prefix(IGNORE))
+            .map(str::to_owned)
+            .collect(),
     }))
 }
 
@@ -211,16 +237,16 @@ impl Described {
         })
     }
 
-    /// The primary key that `pk` states: every key column and nothing else, or 22023.
-    pub fn key(&self, pk: Datum) -> Result<Key, Report> {
-        let named = self.names("pk", pk)?;
+    /// The primary key that the argument `pk` states: every key column and nothing else, or 22023.
+    pub fn key(&self, argument: &str, pk: Datum) -> Result<Key, Report> {
+        let named = self.names(argument, pk)?;
         let names = &self.key_columns;
         let lacks = |k: &KeyColumn| !named.contains(&k.name.as_str());
         if named.len() != self.key.len() || self.key.iter().any(lacks) {
             return Err(Report::error(
                 errors::INVALID_PARAMETER,
                 format_args!(
-                    "argument \"pk\" must name the primary key of \"{}\", and nothing else",
+                    "argument \"{argument}\" must name the primary key of \"{}\", and nothing else",
                     self.name
                 ),
             )
@@ -237,7 +263,7 @@ impl Described {
             let Some(value) = fields.get(field.attno) else {
                 return Err(Report::error(
                     errors::INVALID_PARAMETER,
-                    format_args!("argument \"pk\" must not contain null"),
+                    format_args!("argument \"{argument}\" must not contain null"),
                 )
                 .detail(format_args!("No column of the primary key ({names}) is ever NULL."))
                 .hint(format_args!("Give the key of an existing row."))
@@ -277,6 +303,34 @@ impl Described {
         plans.insert(shape.clone(), plan.clone());
         Ok(plan)
     }
+
+    /// A prepared statement by its text, prepared at its first use.
+    pub fn kept(&self, sql: String, types: &[Oid]) -> Result<Rc<Plan>, Report> {
+        if let Some(plan) = self.kept.borrow().get(&sql) {
+            return Ok(plan.clone());
+        }
+        let plan = Rc::new(Plan::prepare(&sql, types)?);
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= MOST_PLANS {
+            kept.clear();
+        }
+        kept.insert(sql, plan.clone());
+        Ok(plan)
+    }
+}
+
+fn no_primary_key(table: Table) -> Report {
+    Report::error(
+        errors::UNDEFINED_OBJECT,
+        format_args!("\"{}\" has no primary key", table.name()),
+    )
+    .detail(format_args!(
+        "The call names rows by primary key; a deferrable key, or one WITHOUT OVERLAPS, does not count."
+    ))
+    .hint(format_args!(
+        "Add one with ALTER TABLE ... ADD PRIMARY KEY; for a view, name the table underneath."
+    ))
+    .table(table.oid())
 }
 
 /// A JSON value as a type's input function takes it; `None` for what is no scalar.

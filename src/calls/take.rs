@@ -1,9 +1,10 @@
 //! `take` and `take_all`: hot counters and baskets without versions (sources.md A10, B3, C4).
 
-use super::keyed_table::{kind, Key, KeyedTable};
-use super::stock::Stock;
+use crate::calls::arguments::required;
+use crate::calls::keys::kind;
+use crate::calls::stock::{Returning, Stock};
+use crate::calls::table::{Described, Key};
 use crate::errors;
-use crate::install::arguments::required;
 use crate::pg::call::{function_entry, input, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::numeric;
@@ -25,18 +26,14 @@ function_entry!(raceguard_take_all, crate::calls::take::take_all);
 /// (hot counter), B3 (an error of its own for insufficient funds) and C4 (the last item is sold
 /// once).
 fn take(call: Call) -> Result<Value, Report> {
-    let left = connected(|| {
+    connected(|| {
         let stock = Stock::of_arguments(call, 0, 2, 4)?;
-        let pk = required(call.json(1)?, "pk")?;
-        let key = stock.table.key(&pk, None, "pk")?;
+        let key = stock.table.key("pk", required(call.datum(1), "pk")?)?;
         let amount = required(call.datum(3), "amount")?;
         stock.check_amount(amount)?;
-        stock.taker(&stock.remaining())?.take(&key, amount)
-    })?;
-    match left {
-        Some(left) => Ok(Value::Raw(input(&left, pg_sys::NUMERICOID, -1)?)),
-        None => Ok(Value::Null),
-    }
+        let left = stock.taker(Returning::Remaining)?.take(&key, amount)?;
+        Ok(left.map_or(Value::Null, Value::Raw))
+    })
 }
 
 /// `take_all(target, quantity_column, items, at_least) -> setof jsonb`.
@@ -49,23 +46,21 @@ fn take_all(call: Call) -> Result<Value, Report> {
     let rows = connected(|| {
         let stock = Stock::of_arguments(call, 0, 1, 3)?;
         let items = required(call.json(2)?, "items")?;
-        let basket = basket(&stock, &items)?;
-        let taker = stock.taker("pg_catalog.to_jsonb(r.*)")?;
+        let basket = basket(&stock, items)?;
+        let taker = stock.taker(Returning::Row)?;
         let mut rows = Vec::with_capacity(basket.len());
         for (key, amount) in &basket {
-            rows.push(taker.take(key, *amount)?.unwrap_or_default());
+            rows.extend(taker.take(key, *amount)?);
         }
         Ok(rows)
     })?;
-    let rows: Result<Vec<Datum>, Report> =
-        rows.iter().map(|row| input(row, pg_sys::JSONBOID, -1)).collect();
-    return_set(call, &rows?)
+    return_set(call, &rows)
 }
 
 /// The items in key order, one per key.
-fn basket(stock: &Stock, items: &Json) -> Result<Vec<(Key, Datum)>, Report> {
+fn basket(stock: &Stock, items: Json) -> Result<Vec<(Key, Datum)>, Report> {
     let table = &stock.table;
-    if table.has_key_column(AMOUNT) {
+    if table.key.iter().any(|column| column.name == AMOUNT) {
         return Err(Report::error(
             errors::UNSUPPORTED,
             format_args!("the primary key of \"{}\" has a column \"{AMOUNT}\"", table.name),
@@ -75,21 +70,22 @@ fn basket(stock: &Stock, items: &Json) -> Result<Vec<(Key, Datum)>, Report> {
         .table(table.oid));
     }
     let Json::Array(items) = items else {
-        return Err(not_items(table, format_args!("It is {}.", kind(items))));
+        return Err(not_items(table, format_args!("It is {}.", kind(&items))));
     };
     let mut basket: Vec<(Key, Datum)> = Vec::with_capacity(items.len());
-    for (i, item) in items.iter().enumerate() {
-        let key = table.key(item, Some(AMOUNT), &format!("items[{i}]"))?;
-        let amount = match &item[AMOUNT] {
-            Json::Number(number) => number.to_string(),
-            Json::String(text) => text.clone(),
-            other => {
-                return Err(not_items(
-                    table,
-                    format_args!("The amount for key {} is missing or {}.", key.shown, kind(other)),
-                ))
+    for (i, mut item) in items.into_iter().enumerate() {
+        let amount = match item.as_object_mut().and_then(|members| members.remove(AMOUNT)) {
+            Some(Json::Number(number)) => number.to_string(),
+            Some(Json::String(text)) => text,
+            Some(other) => {
+                let kind = kind(&other);
+                return Err(not_items(table, format_args!("The amount in items[{i}] is {kind}.")));
+            }
+            None => {
+                return Err(not_items(table, format_args!("There is no amount in items[{i}].")))
             }
         };
+        let key = table.key_in_list(&format!("items[{i}]"), &item)?;
         let amount = input(&amount, pg_sys::NUMERICOID, -1)?;
         stock.check_amount(amount)?;
         match table.find(&basket, &key, |(key, _)| key)? {
@@ -103,7 +99,7 @@ fn basket(stock: &Stock, items: &Json) -> Result<Vec<(Key, Datum)>, Report> {
 /// The member of an item that says how much to take.
 const AMOUNT: &str = "amount";
 
-fn not_items(table: &KeyedTable, problem: core::fmt::Arguments) -> Report {
+fn not_items(table: &Described, problem: core::fmt::Arguments) -> Report {
     Report::error(
         errors::INVALID_PARAMETER,
         format_args!("argument \"items\" is no list of amounts to take"),

@@ -2,7 +2,6 @@
 
 use super::call::output;
 use super::error::{catch, Report};
-use super::relation::Column;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 extern "C-unwind" {
@@ -27,11 +26,11 @@ pub enum Scale {
 
 /// The exactness of a column of smallint, integer, bigint or numeric, or of a domain over one;
 /// `None` for every other type.
-pub fn scale(column: Column) -> Result<Option<Scale>, Report> {
-    let mut typmod = column.typmod;
+pub fn scale(type_oid: Oid, typmod: i32) -> Result<Option<Scale>, Report> {
+    let mut typmod = typmod;
     let place: *mut i32 = &mut typmod;
     // SAFETY: follows domains down to their base type and writes its typmod.
-    let base = catch(|| unsafe { getBaseTypeAndTypmod(column.type_oid, place) })?;
+    let base = catch(|| unsafe { getBaseTypeAndTypmod(type_oid, place) })?;
     Ok(match base {
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(Scale::Digits(0)),
         pg_sys::NUMERICOID if typmod < VARHDRSZ => Some(Scale::Unlimited),

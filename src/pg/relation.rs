@@ -193,19 +193,8 @@ impl Table {
         unsafe { (*(*self.0).rd_rel).reltype }
     }
 
-    /// `schema.table`, quoted. A plain frame.
-    pub fn qualified(self) -> PgText {
-        // SAFETY: the namespace of an open relation exists.
-        let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
-        PgText::from_fmt(format_args!("{}.{}", quote_ident(schema), quote_ident(self.name())))
-    }
-
-    /// The arguments of the first trigger that executes `raceguard.function`.
-    pub fn guard_arguments(self, function: &str) -> Result<Option<Vec<String>>, Report> {
-        Ok(self.guard_trigger(function)?.map(|(arguments, _)| arguments))
-    }
-
-    /// The same, and whether the trigger fires in an ordinary session.
+    /// The arguments of the first trigger that executes `raceguard.function`, and whether it fires in
+    /// an ordinary session.
     pub fn guard_trigger(self, function: &str) -> Result<Option<(Vec<String>, bool)>, Report> {
         // SAFETY: the relation is open and locked, so its trigger descriptor stays as it is.
         unsafe {
