@@ -52,6 +52,7 @@ pub const DATATYPE_MISMATCH: SqlState = SqlState::new(b"42804");
 pub const WRONG_OBJECT_TYPE: SqlState = SqlState::new(b"42809");
 pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState::new(b"42501");
 pub const INVALID_OBJECT_DEFINITION: SqlState = SqlState::new(b"42P17");
+pub const INDETERMINATE_COLLATION: SqlState = SqlState::new(b"42P22");
 pub const SYNTAX_ERROR: SqlState = SqlState::new(b"42601");
 pub const NAME_TOO_LONG: SqlState = SqlState::new(b"42622");
 pub const UNSUPPORTED: SqlState = SqlState::new(b"0A000");
@@ -163,4 +164,36 @@ pub fn guard_column_missing(trigger: &str, table: Table, column: &str, remedy: &
     .hint(format_args!("{remedy}"))
     .table(table.oid())
     .column(column)
+}
+
+/// A guard whose key cannot be read any more: a column of it was renamed, dropped or changed to a
+/// type that cannot be a key, or a function it uses is gone. Bad arguments are 39P01; what does not
+/// come from the key (a cancelled statement, lack of memory) stays as it is.
+pub fn guard_key_broken(trigger: &str, table: Table, key: &str, cause: Report) -> Report {
+    if cause.is(SYNTAX_ERROR) {
+        return wrong_argument(
+            trigger,
+            table,
+            format_args!("\"{key}\" is not a key: {}.", cause.message_text()),
+        );
+    }
+    if !cause.is_in_class(b"42") || cause.is(INSUFFICIENT_PRIVILEGE) {
+        return cause;
+    }
+    Report::error(
+        cause.code(),
+        format_args!(
+            "guard \"{trigger}\" on table \"{}\" cannot use its key ({key})",
+            table.name()
+        ),
+    )
+    .detail(format_args!(
+        "The cause is: {}. Writes are refused rather than left unguarded.",
+        cause.message_text()
+    ))
+    .hint(format_args!(
+        "Add the guard with its new key and replace => true, or take it off: SELECT raceguard.drop_guard({}, '{trigger}');",
+        table.root_literal()
+    ))
+    .table(table.oid())
 }

@@ -27,6 +27,7 @@ pgrx::pg_module_magic!();
 #[allow(non_snake_case)]
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::setting::define(calls::key_locks::lock_by_setting);
     pg::guc::define();
 }
 

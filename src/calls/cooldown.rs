@@ -1,6 +1,7 @@
 //! `next_allowed`: when a cooldown lets the next row of a key in.
 
-use super::arguments::{key_values, required};
+use super::arguments::required;
+use super::key_values;
 use crate::errors;
 use crate::guards::cooldown::{self, Rule};
 use crate::pg::cache;
@@ -20,7 +21,7 @@ fn next_allowed(call: Call) -> Result<Value, Report> {
     let key = required(call.json(1)?, "key")?;
     let guard = required(call.name(2), "guard")?;
     let rule = rule(&table, &guard)?;
-    let values = key_values(&key, &rule.key)?;
+    let values = key_values::of_json(&key, &rule.key, Some(rule.options.key))?;
     let instant = catch(|| {
         let now = rule.clock.now();
         let first = match &values {

@@ -1,6 +1,7 @@
 //! `next_free_slot`, `insert_next_slot`: using a cap's slots from SQL.
 
-use super::arguments::{key_values, required};
+use super::arguments::required;
+use super::key_values;
 use crate::errors::{self, Code};
 use crate::guards::cap::{self, Rule};
 use crate::pg::cache;
@@ -22,7 +23,7 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let key = required(call.json(1)?, "key")?;
     let guard = required(call.name(2), "guard")?;
     let rule = rule(&table, &guard)?;
-    let values = key_values(&key, &rule.index.key)?;
+    let values = key_values::of_json(&key, &rule.index.key, None)?;
     let handle = table.table();
     let slot = catch(|| match &values {
         Some(values) => cap::peek(handle, rule, &rule.index.key.of_values(values)),

@@ -6,10 +6,11 @@
 use super::locking;
 use crate::errors;
 use crate::pg::cache;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
 use crate::pg::key::{self, Key};
-use crate::pg::lock::Tag;
+use crate::pg::lock::{Family, Tag};
 use crate::pg::memory;
+use crate::pg::setting;
 use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
 use crate::pg::tuple::Row;
 use pgrx::pg_sys::{self, Oid, TupleTableSlot};
@@ -76,20 +77,22 @@ pub fn build(trigger: Definition) -> Result<Rule, Report> {
             format_args!("\"{bad}\" is not a key or an option of key_lock_guard."),
         )
     })?;
-    let parsed = key::with_pinned_path(|| key::parse(table, options.key))?;
-    let key = parsed.compile(table);
-    check(&key, options.namespace).map_err(|report| report.table(table.oid()))?;
+    setting::refuse_missed()?;
+    // Postgres's parser raises its errors, a renamed column for one, by itself.
+    let key = catch(|| {
+        let key = key::with_pinned_path(|| key::parse(table, options.key))?.compile(table);
+        check(&key, options.namespace)?;
+        Ok(key)
+    })
+    .and_then(|outcome| outcome)
+    .map_err(|cause| errors::guard_key_broken(trigger.name(), table, options.key, cause))?;
     Ok(Rule { options, key, root: table.root() })
 }
 
 /// Whether a key can be locked the way the options say.
 pub fn check(key: &Key, namespace: Option<i32>) -> Result<(), Report> {
     if namespace.is_some() {
-        let integer = matches!(
-            key.parts,
-            [part] if matches!(part.type_oid, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID)
-        );
-        if !integer {
+        if !matches!(key.parts, [part] if part.is_integer()) {
             return Err(Report::error(
                 errors::DATATYPE_MISMATCH,
                 format_args!("a key lock with a namespace needs one integer key"),
@@ -118,11 +121,11 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     }
     let rule = cache::rule(firing.definition(), build)?;
     match firing.event() {
-        Event::Insert => lock(rule, locked(rule, firing.new_slot())?)?,
-        Event::Delete => lock(rule, locked(rule, firing.old_slot())?)?,
+        Event::Insert => lock(rule, locked(rule, firing.new_row(), firing.new_slot())?)?,
+        Event::Delete => lock(rule, locked(rule, firing.old(), firing.old_slot())?)?,
         Event::Update => {
-            let old = locked(rule, firing.old_slot())?;
-            let new = locked(rule, firing.new_slot())?;
+            let old = locked(rule, firing.old(), firing.old_slot())?;
+            let new = locked(rule, firing.new_row(), firing.new_slot())?;
             let [first, second] = in_order(old, new);
             lock(rule, first)?;
             lock(rule, second)?;
@@ -131,14 +134,13 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     Ok(firing.pass())
 }
 
-/// What the row in a slot is locked by; `None` for a NULL key.
+/// What a row, given as a tuple and in a slot, is locked by; `None` for a NULL key.
 #[inline]
-fn locked(rule: &Rule, slot: *mut TupleTableSlot) -> Result<Option<Locked>, Report> {
-    let values = rule.key.values(slot);
-    if values.has_null() {
-        return Ok(None);
+fn locked(rule: &Rule, row: Row, slot: *mut TupleTableSlot) -> Result<Option<Locked>, Report> {
+    if rule.options.namespace.is_none() {
+        return Ok(rule.key.hash_row(row, slot).map(Locked));
     }
-    identify(rule, values.as_slice()).map(Some)
+    rule.key.integer(row, slot).map(in_namespace).transpose()
 }
 
 /// What a key given by its values is locked by.
@@ -146,14 +148,13 @@ pub fn identify(rule: &Rule, values: &[pg_sys::Datum]) -> Result<Locked, Report>
     if rule.options.namespace.is_none() {
         return Ok(Locked(rule.key.hash(values)));
     }
-    let (Some(value), Some(part)) = (values.first(), rule.key.parts.first()) else {
-        return Ok(Locked(0));
-    };
-    let number = match part.type_oid {
-        pg_sys::INT2OID => value.value() as i16 as i64,
-        pg_sys::INT4OID => value.value() as i32 as i64,
-        _ => value.value() as i64,
-    };
+    let given = rule.key.parts.first().zip(values.first());
+    // `check` lets a namespace stand only with one integer part.
+    in_namespace(given.and_then(|(part, v)| part.integer(*v)).unwrap_or(0))
+}
+
+/// A key with a namespace is locked by its own number.
+fn in_namespace(number: i64) -> Result<Locked, Report> {
     i32::try_from(number).map(|n| Locked(n as u32)).map_err(|_| {
         Report::error(
             errors::OUT_OF_RANGE,
@@ -176,6 +177,14 @@ pub fn lock(rule: &Rule, what: Option<Locked>) -> Result<(), Report> {
             Tag::integers(namespace, key as i32).acquire(false, TOO_MANY_IN_NAMESPACE)
         }
     }
+}
+
+/// Takes many locks, in the order in which every writer takes two.
+pub fn lock_all(rule: &Rule, keys: &[Locked]) -> Result<(), Report> {
+    if rule.options.namespace.is_none() && locking::would_escalate(keys.len()) {
+        return locking::lock_whole(rule.root, Family::Keys);
+    }
+    keys.iter().try_for_each(|key| lock(rule, Some(*key)))
 }
 
 /// Takes one lock if nobody else has it.

@@ -7,7 +7,7 @@
 
 use crate::pg::error::Report;
 use crate::pg::guc;
-use crate::pg::lock::{transaction_number, Family, Tag};
+use crate::pg::lock::{subtransaction_number, transaction_number, Family, Tag};
 use core::cell::Cell;
 use pgrx::pg_sys::Oid;
 
@@ -17,6 +17,9 @@ struct Count {
     transaction: Cell<u32>,
     taken: Cell<i32>,
     escalated: Cell<bool>,
+    /// The table lock known to be held shared, and the subtransaction in which that was seen. As
+    /// long as it is the current one the lock cannot have been released.
+    shared: Cell<Option<(Oid, Family, u32)>>,
 }
 
 impl Count {
@@ -27,13 +30,14 @@ impl Count {
             self.transaction.set(now);
             self.taken.set(0);
             self.escalated.set(false);
+            self.shared.set(None);
         }
     }
 }
 
 thread_local! {
     static COUNT: Count = const {
-        Count { transaction: Cell::new(0), taken: Cell::new(0), escalated: Cell::new(false) }
+        Count { transaction: Cell::new(0), taken: Cell::new(0), escalated: Cell::new(false), shared: Cell::new(None) }
     };
 }
 
@@ -50,8 +54,12 @@ pub fn prepare(table: Oid, family: Family) -> Result<bool, Report> {
         if count.escalated.get() && whole.is_held(false) {
             return Ok(false);
         }
-        if !whole.is_held(true) {
-            whole.acquire(true, TOO_MANY)?;
+        let here = Some((table, family, subtransaction_number()));
+        if count.shared.get() != here {
+            if !whole.is_held(true) {
+                whole.acquire(true, TOO_MANY)?;
+            }
+            count.shared.set(here);
         }
         if count.taken.get() >= guc::max_key_locks() {
             whole.acquire(false, TOO_MANY)?;
@@ -79,6 +87,26 @@ fn prepare_at_once(table: Oid, family: Family) -> Option<bool> {
             return Some(false);
         }
         Some(true)
+    })
+}
+
+/// Takes a table's lock exclusively: no other transaction holds or gets a single one.
+pub fn lock_whole(table: Oid, family: Family) -> Result<(), Report> {
+    Tag::table(table, family).acquire(false, TOO_MANY)?;
+    COUNT.with(|count| {
+        count.follow_transaction();
+        count.escalated.set(true);
+    });
+    Ok(())
+}
+
+/// Whether so many more single locks go past the limit. A caller that knows their number beforehand
+/// takes the table's lock before the first of them, so that two such callers cannot deadlock.
+pub fn would_escalate(more: usize) -> bool {
+    COUNT.with(|count| {
+        count.follow_transaction();
+        let room = guc::max_key_locks().saturating_sub(count.taken.get());
+        more > room.max(0) as usize
     })
 }
 

@@ -7,6 +7,21 @@ use crate::pg::key::{self, bare, Key};
 use crate::pg::relation::Table;
 use pgrx::pg_sys;
 
+/// What Postgres's parser says, told of the argument: its position counts in a text that the
+/// client has not sent.
+fn about_the_key(report: Report, text: &str) -> Report {
+    let mut report = report.without_position();
+    if report.detail_text().is_empty() {
+        report = report.detail(format_args!("The key is \"{text}\"."));
+    }
+    if report.hint_text().is_empty() {
+        report = report.hint(format_args!(
+            "Write the key as in CREATE INDEX: names with upper-case letters in double quotes, an expression that is not a function call in parentheses."
+        ));
+    }
+    report
+}
+
 /// The canonical text of a key, every name outside pg_catalog qualified. Call it outside
 /// `pinned_search_path`: the names in `text` are the caller's.
 pub fn canonical_key(
@@ -17,7 +32,7 @@ pub fn canonical_key(
     let oid = target.oid;
     let canonical = catch(|| key::canonical(oid, text, accept))
         .and_then(|outcome| outcome)
-        .map_err(|report| report.without_position())?;
+        .map_err(|report| about_the_key(report, text))?;
     Ok(canonical.as_str().to_owned())
 }
 

@@ -11,6 +11,7 @@ use crate::pg::spi::{connected, pinned_search_path};
 
 function_entry!(raceguard_add_key_lock, crate::install::key_lock::add_key_lock);
 
+/// The guard's name: there is one per table.
 const GUARD: &str = "key_lock";
 
 /// `add_key_lock(target, key, namespace, replace)`.
@@ -41,9 +42,13 @@ fn install(target: &Target, wanted: Wanted, replace: bool) -> Result<Value, Repo
     let events = "BEFORE INSERT OR UPDATE OR DELETE";
     trigger::create(target, &name, events, None, FUNCTION, &wanted.arguments)?;
     let key = wanted.arguments.first().map(String::as_str).unwrap_or_default();
+    let namespace = wanted.arguments.get(1).map(|n| format!(", {n}")).unwrap_or_default();
     tell(
         Level::Notice,
-        format_args!("table \"{}\" is guarded by trigger \"{name}\" on key ({key})", target.name),
+        format_args!(
+            "table \"{}\" is guarded by trigger \"{name}\" on key ({key}){namespace}",
+            target.name
+        ),
         None,
     );
     trigger::warn_of_later_triggers(target, &name)?;

@@ -9,7 +9,7 @@ use super::error::Report;
 use super::raw;
 use super::trigger::Definition;
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use pgrx::pg_sys::{self, Datum, MemoryContext, Oid};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -160,6 +160,12 @@ fn register_callbacks() {
     // SAFETY: the callbacks are registered once per backend and never unloaded.
     unsafe {
         raw::CacheRegisterRelcacheCallback(Some(relation_changed), Datum::null());
+        // The functions of a key are compiled into its rule.
+        raw::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::PROCOID as c_int,
+            Some(function_changed),
+            Datum::null(),
+        );
         raw::RegisterXactCallback(Some(transaction_ended), core::ptr::null_mut());
         raw::RegisterSubXactCallback(Some(subtransaction_ended), core::ptr::null_mut());
     }
@@ -171,6 +177,12 @@ unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
         if relid == pg_sys::InvalidOid || entry.relids.contains(&relid) {
             entry.stale = true;
         }
+    }
+}
+
+unsafe extern "C-unwind" fn function_changed(_arg: Datum, _cache: c_int, _hash: u32) {
+    for entry in cache().entries.values_mut() {
+        entry.stale = true;
     }
 }
 

@@ -106,24 +106,26 @@ impl Call {
         self.datum(n).map(json).transpose()
     }
 
-    /// The arguments from `n` on of a VARIADIC "any" function, with their types: one by one, or
-    /// as the elements of an array written `VARIADIC array` or passed to a `VARIADIC text[]` twin.
+    /// The arguments from `n` on of a VARIADIC function, with their types. The last one stands for
+    /// its elements if the call writes `VARIADIC array` or the function declares an array there.
     pub fn variadic(self, n: usize) -> Result<Vec<(Oid, Option<Datum>)>, Report> {
-        let first = self.argument_type(n)?;
-        // SAFETY: a syscache look-up; zero for a type that is no array.
-        let element = catch(|| unsafe { get_element_type(first) })?;
-        let as_array = self.count() == n + 1
-            && element != pg_sys::InvalidOid
-            && (self.is_variadic()? || self.declared_type(n)? == first);
-        if !as_array {
-            return (n..self.count())
-                .map(|i| Ok((self.argument_type(i)?, self.datum(i))))
-                .collect();
+        let mut given = Vec::new();
+        for i in n..self.count() {
+            let type_oid = self.argument_type(i)?;
+            // SAFETY: a syscache look-up; zero for a type that is no array.
+            let element = catch(|| unsafe { get_element_type(type_oid) })?;
+            let as_array = i + 1 == self.count()
+                && element != pg_sys::InvalidOid
+                && (self.is_variadic()? || self.declared_type(i)? == type_oid);
+            match self.datum(i) {
+                value if !as_array => given.push((type_oid, value)),
+                Some(array) => {
+                    given.extend(elements(array, element)?.into_iter().map(|v| (element, v)))
+                }
+                None => {}
+            }
         }
-        let Some(array) = self.datum(n) else {
-            return Ok(Vec::new());
-        };
-        Ok(elements(array, element)?.into_iter().map(|value| (element, value)).collect())
+        Ok(given)
     }
 
     /// The type of an argument as CREATE FUNCTION declares it.

@@ -116,6 +116,19 @@ impl Report {
         unsafe { (*self.data).sqlerrcode == code.0 }
     }
 
+    /// The SQLSTATE.
+    pub fn code(&self) -> SqlState {
+        // SAFETY: as in `detail`.
+        SqlState(unsafe { (*self.data).sqlerrcode })
+    }
+
+    /// Whether the SQLSTATE begins with these two characters.
+    pub fn is_in_class(&self, class: &[u8; 2]) -> bool {
+        let class = SqlState::new(&[class[0], class[1], b'0', b'0', b'0']);
+        // SAFETY: as in `detail`. The class is in the low 12 bits.
+        unsafe { (*self.data).sqlerrcode & 0xFFF == class.0 & 0xFFF }
+    }
+
     /// Replaces SQLSTATE, message, detail and hint, keeping the object fields (error styles).
     pub fn restyle(
         self,

@@ -9,6 +9,7 @@ use super::memory::Buffer;
 use super::raw;
 use super::relation::Table;
 use super::text::{cstr, display, quote_ident, type_name, PgText};
+use super::tuple::Row;
 use crate::errors;
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt::Write;
@@ -25,8 +26,19 @@ pub struct KeyPart {
     pub type_oid: Oid,
     pub typmod: i32,
     collation: Oid,
-    /// The type's own hash function, NULL if it has none.
-    hash: *mut pg_sys::FmgrInfo,
+    hash: Hash,
+}
+
+/// How a part's values are hashed.
+#[derive(Clone, Copy)]
+enum Hash {
+    /// By the type's own hash function.
+    Function(*mut pg_sys::FmgrInfo),
+    /// An enum, by its label: its own hash function hashes the label's OID, which is another in
+    /// every database.
+    Label,
+    /// The type has no hash function.
+    None,
 }
 
 /// A compiled key. It lives in the memory context it was compiled in.
@@ -34,6 +46,8 @@ pub struct KeyPart {
 pub struct Key {
     pub parts: &'static [KeyPart],
     context: *mut pg_sys::ExprContext,
+    /// All parts are columns: no expression has to be evaluated.
+    plain: bool,
 }
 
 /// State and tree of a key part that is a plain column.
@@ -105,6 +119,10 @@ extern "C-unwind" {
     ) -> *mut c_char;
     fn deparse_context_for(alias: *const c_char, relid: Oid) -> *mut pg_sys::List;
     fn FunctionCall1Coll(function: *mut pg_sys::FmgrInfo, collation: Oid, value: Datum) -> Datum;
+    fn hash_bytes(bytes: *const u8, length: c_int) -> u32;
+    fn getBaseType(type_oid: Oid) -> Oid;
+    fn type_is_enum(type_oid: Oid) -> bool;
+    fn type_is_collatable(type_oid: Oid) -> bool;
 }
 
 /// Runs `body` with `search_path` pinned to pg_catalog. Plain frames: after an ERROR the rollback
@@ -248,6 +266,9 @@ unsafe fn transform(
         if contain_mutable_functions(planned) {
             return Err(not_immutable(table, expression));
         }
+        if type_is_collatable(exprType(expression)) && exprCollation(expression) == Oid::INVALID {
+            return Err(no_collation(table, expression));
+        }
         Ok(Element { attno: 0, expression })
     }
 }
@@ -297,6 +318,16 @@ fn not_immutable(table: Table, expression: *mut pg_sys::Node) -> Report {
         ))
 }
 
+fn no_collation(table: Table, expression: *mut pg_sys::Node) -> Report {
+    Report::error(
+        errors::INDETERMINATE_COLLATION,
+        format_args!("could not determine which collation to use for the key"),
+    )
+    .detail(format_args!("{} joins values of different collations.", deparse(table, expression)))
+    .hint(format_args!("Set the collation with COLLATE inside the expression."))
+    .table(table.oid())
+}
+
 fn deparse(table: Table, expression: *mut pg_sys::Node) -> PgText {
     let name = PgText::from_fmt(format_args!("{}", table.name()));
     // SAFETY: the expression's only relation is `table`.
@@ -316,10 +347,13 @@ impl ParsedKey {
             let separator = if i == 0 { "" } else { ", " };
             let _ = if element.attno != 0 {
                 write!(text, "{separator}{}", quote_ident(table.column_name(element.attno)))
-            } else if is_function_call(element.expression) {
-                write!(text, "{separator}{}", deparse(table, element.expression))
             } else {
-                write!(text, "{separator}({})", deparse(table, element.expression))
+                let expression = deparse(table, element.expression);
+                if is_function_call(element.expression) || is_parenthesized(expression.as_str()) {
+                    write!(text, "{separator}{expression}")
+                } else {
+                    write!(text, "{separator}({expression})")
+                }
             };
         }
         text
@@ -356,7 +390,7 @@ impl ParsedKey {
         }
         // SAFETY: the expression context is made in the current memory context, as the parts are.
         let context = unsafe { CreateStandaloneExprContext() };
-        Key { parts: parts.into_slice(), context }
+        Key::new(parts, context)
     }
 }
 
@@ -385,20 +419,47 @@ fn is_function_call(expression: *mut pg_sys::Node) -> bool {
     }
 }
 
+/// Whether one pair of parentheses encloses the whole expression. Parentheses in literals and
+/// quoted names do not count.
+fn is_parenthesized(expression: &str) -> bool {
+    let (mut depth, mut quote) = (0, None);
+    for (i, byte) in expression.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (Some(open), _) if byte == open => quote = None,
+            (None, b'(') => depth += 1,
+            (None, b')') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return i > 0 && i + 1 == expression.len();
+        }
+    }
+    false
+}
+
 /// The type's hash function, looked up once: the type cache keeps it for the session.
-fn hash_function(type_oid: Oid) -> *mut pg_sys::FmgrInfo {
+fn hash_function(type_oid: Oid) -> Hash {
     // SAFETY: type cache entries live as long as the session.
     unsafe {
+        if type_is_enum(getBaseType(type_oid)) {
+            return Hash::Label;
+        }
         let entry = raw::lookup_type_cache(type_oid, pg_sys::TYPECACHE_HASH_PROC_FINFO as c_int);
         if (*entry).hash_proc_finfo.fn_oid == pg_sys::InvalidOid {
-            core::ptr::null_mut()
+            Hash::None
         } else {
-            &raw mut (*entry).hash_proc_finfo
+            Hash::Function(&raw mut (*entry).hash_proc_finfo)
         }
     }
 }
 
 impl Key {
+    fn new(parts: Buffer<KeyPart>, context: *mut pg_sys::ExprContext) -> Key {
+        let parts = parts.into_slice();
+        Key { parts, context, plain: parts.iter().all(|part| part.attno != 0) }
+    }
+
     /// The first `count` columns of an index as a key; the index is open.
     ///
     /// # Safety
@@ -431,7 +492,7 @@ impl Key {
         }
         // SAFETY: as in `compile`.
         let context = unsafe { CreateStandaloneExprContext() };
-        Key { parts: parts.into_slice(), context }
+        Key::new(parts, context)
     }
 
     /// Conditions joined by AND, as a key of one boolean.
@@ -452,9 +513,9 @@ impl Key {
             type_oid: pg_sys::BOOLOID,
             typmod: -1,
             collation: pg_sys::InvalidOid,
-            hash: core::ptr::null_mut(),
+            hash: Hash::None,
         });
-        Key { parts: parts.into_slice(), context }
+        Key::new(parts, context)
     }
 
     /// The value of a key of one boolean, NULL counted as false.
@@ -544,7 +605,7 @@ impl Key {
 
     /// The first part whose type has no hash function.
     pub fn unhashable(&self) -> Option<&KeyPart> {
-        self.parts.iter().find(|part| part.hash.is_null())
+        self.parts.iter().find(|part| matches!(part.hash, Hash::None))
     }
 
     /// The key's values in the row a slot holds. Values of expressions live until the next call.
@@ -605,15 +666,43 @@ impl Key {
     pub fn hash(&self, values: &[Datum]) -> u32 {
         let mut hash = 0u32;
         for (part, value) in self.parts.iter().zip(values) {
-            if part.hash.is_null() {
-                continue;
-            }
-            // SAFETY: the function takes one value of the part's type; NULLs are not hashed.
-            let one = unsafe { FunctionCall1Coll(part.hash, part.collation, *value) };
-            hash = hash.wrapping_mul(31).wrapping_add(one.value() as u32);
+            // SAFETY: the value is one of the part's type and not NULL.
+            hash = combine(hash, unsafe { part.hash(*value) });
         }
         hash
     }
+
+    /// The hash of the key in a row, `None` if any part is NULL; the same as `hash` of `values`,
+    /// without a copy of them.
+    #[inline]
+    pub fn hash_row(&self, row: Row, slot: *mut pg_sys::TupleTableSlot) -> Option<u32> {
+        if !self.plain {
+            let values = self.values(slot);
+            return (!values.has_null()).then(|| self.hash(values.as_slice()));
+        }
+        let mut hash = 0u32;
+        for part in self.parts {
+            // SAFETY: the value is one of the part's type.
+            hash = combine(hash, unsafe { part.hash(row.get(part.attno)?) });
+        }
+        Some(hash)
+    }
+
+    /// The only part of the key as an integer, `None` if it is NULL or no integer.
+    pub fn integer(&self, row: Row, slot: *mut pg_sys::TupleTableSlot) -> Option<i64> {
+        let part = self.parts.first()?;
+        if self.plain {
+            return part.integer(row.get(part.attno)?);
+        }
+        let values = self.values(slot);
+        part.integer(*values.as_slice().first().filter(|_| !values.has_null())?)
+    }
+}
+
+/// Joins the hash of one more part to that of the parts before it.
+#[inline]
+fn combine(hash: u32, part: u32) -> u32 {
+    hash.wrapping_mul(31).wrapping_add(part)
 }
 
 /// An integer column of the row a slot holds.
@@ -676,6 +765,41 @@ pub fn canonical(
 }
 
 impl KeyPart {
+    /// A value of an integer part as a number; `None` for other types.
+    #[inline]
+    pub fn integer(&self, value: Datum) -> Option<i64> {
+        match self.type_oid {
+            pg_sys::INT2OID => Some(value.value() as i16 as i64),
+            pg_sys::INT4OID => Some(value.value() as i32 as i64),
+            pg_sys::INT8OID => Some(value.value() as i64),
+            _ => None,
+        }
+    }
+
+    /// Whether the part is smallint, integer or bigint.
+    pub fn is_integer(&self) -> bool {
+        self.integer(Datum::null()).is_some()
+    }
+
+    /// # Safety
+    /// `value` is not NULL and of the part's type.
+    #[inline]
+    unsafe fn hash(&self, value: Datum) -> u32 {
+        match self.hash {
+            // SAFETY: promised by the caller.
+            Hash::Function(function) => unsafe {
+                FunctionCall1Coll(function, self.collation, value).value() as u32
+            },
+            Hash::Label => {
+                let label = display(value, self.type_oid);
+                let bytes = label.as_str().as_bytes();
+                // SAFETY: reads the bytes of the label.
+                unsafe { hash_bytes(bytes.as_ptr(), bytes.len() as c_int) }
+            }
+            Hash::None => 0,
+        }
+    }
+
     /// The type as SQL writes it.
     pub fn type_name(&self) -> PgText {
         type_name(self.type_oid)
@@ -707,4 +831,19 @@ pub fn no_hash_function(part: &KeyPart) -> Report {
     )
     .detail(format_args!("A key lock is identified by the hash of the key."))
     .hint(format_args!("Cast the expression to a hashable type, for example (\"column\"::text)."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_parenthesized;
+
+    #[test]
+    fn enclosing_parentheses_are_found() {
+        for enclosed in ["(a + 1)", "((a)::text || ')')", "(\"(\" + 1)"] {
+            assert!(is_parenthesized(enclosed), "{enclosed}");
+        }
+        for open in ["(a + 1) + (b)", "a", "", "()x", "lower(a)", "(')'"] {
+            assert!(!is_parenthesized(open), "{open}");
+        }
+    }
 }

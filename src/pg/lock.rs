@@ -87,14 +87,15 @@ impl Tag {
     fn lock(self, shared: bool, dont_wait: bool) -> pg_sys::LockAcquireResult::Type {
         let mode = if shared { SHARED } else { EXCLUSIVE };
         // SAFETY: plain frames or inside `catch`: a deadlock, cancel or lock_timeout is an ERROR.
-        // Running out of lock memory comes back as NOT_AVAIL when not waiting for it to be raised.
+        // A full lock table comes back as NOT_AVAIL where that can mean nothing else, and is an
+        // ERROR where it would look like a lock that somebody else holds.
         unsafe {
             raw::LockAcquireExtended(
                 &self.0,
                 mode,
                 false,
                 dont_wait,
-                false,
+                dont_wait,
                 core::ptr::null_mut(),
                 #[cfg(feature = "pg18")]
                 false,
@@ -142,4 +143,14 @@ pub fn transaction_number() -> u32 {
         #[cfg(any(feature = "pg17", feature = "pg18"))]
         return (*pg_sys::MyProc).vxid.lxid;
     }
+}
+
+/// A number that is different in every subtransaction of this transaction.
+#[inline]
+pub fn subtransaction_number() -> u32 {
+    extern "C-unwind" {
+        fn GetCurrentSubTransactionId() -> u32;
+    }
+    // SAFETY: reads the state of the current transaction.
+    unsafe { GetCurrentSubTransactionId() }
 }

@@ -26,6 +26,7 @@ pub mod raw;
 pub mod record;
 pub mod relation;
 pub mod rows;
+pub mod setting;
 pub mod snapshot;
 pub mod spi;
 pub mod text;

@@ -3,6 +3,7 @@
 use super::error::{catch, Report};
 use super::raw;
 use super::relation::Table;
+use crate::errors;
 use core::ffi::c_int;
 use pgrx::pg_sys::{self, Oid};
 
@@ -12,7 +13,16 @@ pub struct OpenTable(Table);
 /// Opens a table with the lock that reading it takes.
 pub fn open_table(oid: Oid) -> Result<OpenTable, Report> {
     // SAFETY: closed by Drop; after an ERROR the rollback closes it.
-    let relation = catch(|| unsafe { raw::relation_open(oid, pg_sys::AccessShareLock as c_int) })?;
+    let relation =
+        catch(|| unsafe { raw::try_relation_open(oid, pg_sys::AccessShareLock as c_int) })?;
+    if relation.is_null() {
+        return Err(Report::error(
+            errors::UNDEFINED_TABLE,
+            format_args!("table with OID {} does not exist", oid.to_u32()),
+        )
+        .detail(format_args!("It was dropped, or the number never named a table."))
+        .hint(format_args!("Name the table, for example 'orders'.")));
+    }
     // SAFETY: open until dropped.
     Ok(OpenTable(unsafe { Table::from_raw(relation) }))
 }

@@ -20,6 +20,10 @@ extern "C-unwind" {
     ) -> AclResult::Type;
     fn check_enable_rls(table: Oid, role: Oid, no_error: bool) -> core::ffi::c_int;
     fn GetUserId() -> Oid;
+    #[cfg(feature = "pg15")]
+    fn pg_class_ownercheck(table: Oid, role: Oid) -> bool;
+    #[cfg(not(feature = "pg15"))]
+    fn object_ownercheck(class: Oid, object: Oid, role: Oid) -> bool;
     fn RecoveryInProgress() -> bool;
 }
 
@@ -73,6 +77,30 @@ pub fn row_security_applies(table: Oid) -> bool {
 
 /// CheckEnableRlsResult.
 const RLS_ENABLED: core::ffi::c_int = 2;
+
+/// 42501 unless the caller owns the table.
+pub fn require_owner(open: &OpenTable) -> Result<(), Report> {
+    let oid = open.table().oid();
+    let owner = super::error::catch(|| {
+        // SAFETY: catalog look-ups for an existing table.
+        unsafe {
+            #[cfg(feature = "pg15")]
+            return pg_class_ownercheck(oid, GetUserId());
+            #[cfg(not(feature = "pg15"))]
+            return object_ownercheck(pg_sys::RelationRelationId, oid, GetUserId());
+        }
+    })?;
+    if owner {
+        return Ok(());
+    }
+    Err(Report::error(
+        errors::INSUFFICIENT_PRIVILEGE,
+        format_args!("must be owner of table {}", open.table().name()),
+    )
+    .detail(format_args!("Locking all keys of a table stops every other writer."))
+    .hint(format_args!("Lock the keys you write: raceguard.lock_key, raceguard.lock_keys."))
+    .table(oid))
+}
 
 /// Whether this server is a standby.
 pub fn is_standby() -> bool {

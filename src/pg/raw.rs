@@ -39,6 +39,7 @@ extern "C-unwind" {
     pub fn makeStringInfo() -> StringInfo;
     pub fn appendBinaryStringInfo(buf: StringInfo, data: *const c_char, len: c_int);
     pub fn cstring_to_text_with_len(s: *const c_char, len: c_int) -> *mut text;
+    pub fn quote_literal_cstr(text: *const c_char) -> *mut c_char;
     pub fn quote_identifier(ident: *const c_char) -> *const c_char;
     pub fn format_type_be(type_oid: Oid) -> *mut c_char;
     pub fn getTypeOutputInfo(type_: Oid, output: *mut Oid, is_varlena: *mut bool);
@@ -96,6 +97,7 @@ extern "C-unwind" {
     pub fn get_func_namespace(function: Oid) -> Oid;
     pub fn get_attnum(relid: Oid, name: *const c_char) -> i16;
     pub fn relation_open(relid: Oid, mode: LOCKMODE) -> Relation;
+    pub fn try_relation_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn relation_close(rel: Relation, mode: LOCKMODE);
     pub fn RelationGetIndexList(rel: Relation) -> *mut List;
     pub fn get_partition_ancestors(relid: Oid) -> *mut List;
@@ -166,6 +168,11 @@ extern "C-unwind" {
 
     // callbacks and settings
     pub fn CacheRegisterRelcacheCallback(function: RelcacheCallbackFunction, arg: pg_sys::Datum);
+    pub fn CacheRegisterSyscacheCallback(
+        cache: c_int,
+        function: SyscacheCallbackFunction,
+        arg: pg_sys::Datum,
+    );
     pub fn RegisterXactCallback(callback: XactCallback, arg: *mut c_void);
     pub fn RegisterSubXactCallback(callback: SubXactCallback, arg: *mut c_void);
     pub fn NewGUCNestLevel() -> c_int;

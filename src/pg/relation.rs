@@ -138,6 +138,22 @@ impl Table {
         unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
     }
 
+    /// The name of the topmost partitioned table, or of the table itself, as a SQL literal that a
+    /// call can be given.
+    pub fn root_literal(self) -> PgText {
+        let root = self.root();
+        // SAFETY: the names are looked up for an existing table; quote_literal_cstr copies.
+        unsafe {
+            let schema = quote_ident(cstr(raw::get_namespace_name(raw::get_rel_namespace(root))));
+            let name = quote_ident(cstr(raw::get_rel_name(root)));
+            let qualified = PgText::from_fmt(format_args!("{schema}.{name}"));
+            PgText::from_fmt(format_args!(
+                "{}",
+                cstr(raw::quote_literal_cstr(qualified.into_raw()))
+            ))
+        }
+    }
+
     /// The topmost partitioned table above this one, or the table itself.
     pub fn root(self) -> Oid {
         // SAFETY: the ancestor list of a partition is never empty and ends with the root.

@@ -15,11 +15,6 @@ use std::rc::Rc;
 
 extern "C-unwind" {
     fn LockRelationOid(relid: Oid, mode: pg_sys::LOCKMODE);
-    fn CacheRegisterSyscacheCallback(
-        cache: c_int,
-        function: pg_sys::SyscacheCallbackFunction,
-        arg: Datum,
-    );
 }
 
 thread_local! {
@@ -40,7 +35,7 @@ impl Watch {
             // that is renamed moves its tables to another name without touching them.
             catch(|| unsafe {
                 raw::CacheRegisterRelcacheCallback(Some(table_changed), Datum::null());
-                CacheRegisterSyscacheCallback(
+                raw::CacheRegisterSyscacheCallback(
                     pg_sys::SysCacheIdentifier::NAMESPACEOID as c_int,
                     Some(schema_changed),
                     Datum::null(),
