@@ -6,3 +6,4 @@ pub mod key_lock;
 pub mod locking;
 pub mod outcome;
 pub mod version;
+mod version_reports;

@@ -8,7 +8,7 @@ pub mod cap_index;
 pub mod clock;
 pub mod entry;
 pub mod error;
-pub mod foreign_key;
+pub mod executor;
 pub mod guc;
 pub mod instant;
 pub mod key;
