@@ -1,8 +1,5 @@
 -- Optimistic locking: the guard and what installs it.
 
--- Every function checks for itself what its caller may do.
-GRANT USAGE ON SCHEMA raceguard TO PUBLIC;
-
 CREATE FUNCTION raceguard.version_guard() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_version_guard';
 COMMENT ON FUNCTION raceguard.version_guard() IS

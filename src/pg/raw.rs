@@ -103,6 +103,11 @@ extern "C-unwind" {
     pub fn index_close(rel: Relation, mode: LOCKMODE);
     pub fn lookup_type_cache(type_id: Oid, flags: c_int) -> *mut TypeCacheEntry;
     pub fn InNoForceRLSOperation() -> bool;
+    pub fn BuildIndexValueDescription(
+        index: Relation,
+        values: *const pg_sys::Datum,
+        nulls: *const bool,
+    ) -> *mut c_char;
     pub fn pg_class_aclcheck(relid: Oid, role: Oid, mode: AclMode) -> AclResult::Type;
     pub fn pg_attribute_aclcheck(
         relid: Oid,
