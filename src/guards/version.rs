@@ -8,13 +8,14 @@ use super::version_reports as reports;
 use crate::errors::{self, Code};
 use crate::pg::cache;
 use crate::pg::clock;
+use crate::pg::compare::Watched;
 use crate::pg::error::Report;
 use crate::pg::executor;
 use crate::pg::memory;
 use crate::pg::relation::{Column, Table};
 use crate::pg::text::{quote_ident, PgText};
 use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
-use crate::pg::tuple::{same_image, Row};
+use crate::pg::tuple::Row;
 use crate::pg::value::Kind;
 
 guard_entry!(raceguard_version_guard, "version_guard", crate::guards::version::fire);
@@ -91,8 +92,8 @@ pub struct Rule {
     pub options: Options<'static>,
     column: Column,
     pub kind: Kind,
-    /// Columns whose change needs a version; empty without `ignore`.
-    watched: &'static [Column],
+    /// Columns whose change needs a version.
+    watched: Watched,
     ignores: bool,
     /// Whether sending back the stored version and sending none have different consequences.
     tells_apart: bool,
@@ -188,27 +189,21 @@ fn build(trigger: Definition) -> Result<Rule, Report> {
         ));
     }
     let ignores = arguments.iter().any(|a| a.starts_with(IGNORE));
-    let mut watched = memory::Buffer::new(table.column_count() as usize);
-    if ignores {
-        for argument in arguments.iter().filter_map(|a| a.strip_prefix(IGNORE)) {
-            self::column(table, name, argument)?;
-        }
-        for attno in 1..=table.column_count() {
-            let Some(candidate) = table.column(attno) else {
-                continue;
-            };
-            let ignored =
-                arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(table.column_name(attno)));
-            if !ignored && !candidate.generated && attno != column.attno {
-                watched.push(candidate);
-            }
-        }
+    for argument in arguments.iter().filter_map(|a| a.strip_prefix(IGNORE)) {
+        self::column(table, name, argument)?;
     }
+    let watched = Watched::of(table, |candidate| {
+        let name = table.column_name(candidate.attno);
+        ignores
+            && !candidate.generated
+            && candidate.attno != column.attno
+            && !arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(name))
+    });
     Ok(Rule {
         options,
         column,
         kind,
-        watched: watched.into_slice(),
+        watched,
         ignores,
         tells_apart: ignores
             || options.client_sends == ClientSends::Next
@@ -244,28 +239,50 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     let old = firing.old();
     let attno = rule.column.attno;
     let stored = old.get(attno).map(|d| rule.kind.read(d));
-    let sent = new.get(attno).map(|d| rule.kind.read(d));
-    let stated = firing.sets_column(attno)
-        && !(sent == stored && rule.tells_apart && executor::action_leaves_out(firing, attno));
-    if rule.ignores && !stated && rule.watched.iter().all(|c| same_image(old, new, *c)) {
-        return Ok(if sent == stored { new } else { new.with(attno, old.get(attno)) });
+    let stated = if firing.sets_column(attno) {
+        stated_by_statement(firing, rule, new, stored)
+    } else {
+        Stated::Nothing
+    };
+    if rule.ignores && stated == Stated::Nothing && !rule.watched.differ(old, new) {
+        return Ok(keep_version(rule, old, new));
     }
     let Some(next) = next_version(rule, stored) else {
         return Err(reports::overflow(firing, rule));
     };
-    let said = if stated { Stated::Value(sent) } else { Stated::Nothing };
     let options = rule.options;
-    match judge(options.client_sends, options.unstated, stored, next, said) {
+    match judge(options.client_sends, options.unstated, stored, next, stated) {
         Verdict::Pass => {}
         Verdict::Stale => outcome::refuse(options.mode, Code::Rg409, |style| {
-            reports::stale(firing, rule, stored, sent, style)
+            reports::stale(firing, rule, stored, stated, style)
         })?,
         Verdict::NoneStated => unstated(firing, rule, stored)?,
     }
-    if sent == Some(next) {
+    if stated == Stated::Value(Some(next)) {
         return Ok(new);
     }
     Ok(new.with(attno, Some(rule.kind.write(next))))
+}
+
+/// What the row states where the statement's SET list names the version. An action of MERGE that
+/// leaves the version alone looks like one that states the stored version.
+#[inline]
+fn stated_by_statement(firing: Firing, rule: &Rule, new: Row, stored: Option<i64>) -> Stated {
+    let sent = new.get(rule.attno()).map(|d| rule.kind.read(d));
+    if sent == stored && rule.tells_apart && executor::action_leaves_out(firing, rule.attno()) {
+        return Stated::Nothing;
+    }
+    Stated::Value(sent)
+}
+
+/// NEW with OLD's version, whatever another trigger made of it.
+fn keep_version(rule: &Rule, old: Row, new: Row) -> Row {
+    let attno = rule.attno();
+    let read = |row: Row| row.get(attno).map(|d| rule.kind.read(d));
+    if read(new) == read(old) {
+        return new;
+    }
+    new.with(attno, old.get(attno))
 }
 
 /// An UPDATE without a version where that is not simply allowed. Foreign keys cannot state one.

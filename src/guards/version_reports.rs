@@ -1,7 +1,7 @@
 //! What the version guard says to the client whose UPDATE it does not let pass.
 
 use super::outcome::{self, Mode};
-use super::version::{ClientSends, Rule};
+use super::version::{ClientSends, Rule, Stated};
 use crate::errors::{self, Code};
 use crate::pg::error::Report;
 use crate::pg::guc::ErrorStyle;
@@ -10,11 +10,12 @@ use crate::pg::trigger::Firing;
 use crate::pg::value;
 use core::fmt::Write;
 
-/// The version a client had read when it sent `sent`.
-fn base_version(rule: &Rule, sent: Option<i64>) -> Option<i64> {
+/// The version a client had read that states this.
+fn base_version(rule: &Rule, stated: Stated) -> Option<i64> {
+    let Stated::Value(Some(sent)) = stated else { return None };
     match rule.options.client_sends {
-        ClientSends::Current => sent,
-        ClientSends::Next => sent.map(|v| v.wrapping_sub(1)),
+        ClientSends::Current => Some(sent),
+        ClientSends::Next => Some(sent.wrapping_sub(1)),
     }
 }
 
@@ -60,11 +61,11 @@ pub fn stale(
     firing: Firing,
     rule: &Rule,
     stored: Option<i64>,
-    sent: Option<i64>,
+    stated: Stated,
     style: ErrorStyle,
 ) -> Report {
     let table = firing.table();
-    let stated = Some(show(rule, base_version(rule, sent)));
+    let stated = Some(show(rule, base_version(rule, stated)));
     errors::own_in(
         style,
         Code::Rg409,

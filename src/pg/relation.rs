@@ -81,6 +81,19 @@ impl Table {
         }
     }
 
+    /// Length and alignment of a column's values, which a dropped one still takes up in old rows.
+    pub fn column_storage(self, attno: i16) -> (i16, usize) {
+        // SAFETY: the caller counts up to column_count.
+        let attr = unsafe { &*attribute((*self.0).rd_att, attno) };
+        let align = match attr.attalign as u8 {
+            b'd' => 8,
+            b'i' => 4,
+            b's' => 2,
+            _ => 1,
+        };
+        (attr.attlen, align)
+    }
+
     /// A column by name.
     pub fn column_named(self, name: &str) -> Option<Column> {
         let text = PgText::from_fmt(format_args!("{name}"));
