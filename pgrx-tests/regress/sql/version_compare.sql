@@ -75,3 +75,17 @@ SELECT * FROM rounds(500);
 DELETE FROM sample;
 INSERT INTO sample (id, young, youngest) VALUES (1, NULL, NULL);
 SELECT * FROM rounds(500);
+
+-- Rows older than some of their columns: the value that ALTER TABLE gave them counts as theirs.
+CREATE TABLE elder (id int PRIMARY KEY, seen int, note text);
+INSERT INTO elder SELECT i, 0, CASE WHEN i % 2 = 0 THEN 'note ' || i END FROM generate_series(1, 6) i;
+SELECT raceguard.add_version('elder', ignore => '{seen}');
+ALTER TABLE elder ADD COLUMN a text DEFAULT 'given', ADD COLUMN b int, ADD COLUMN c bigint DEFAULT 7;
+UPDATE elder SET seen = 1 WHERE id IN (1, 2) RETURNING *;
+UPDATE elder SET seen = 1, a = 'given', b = NULL, c = 7 WHERE id IN (3, 4) RETURNING *;
+ALTER TABLE elder ADD COLUMN d text DEFAULT 'later';
+UPDATE elder SET d = 'later' WHERE id < 5 RETURNING *;
+UPDATE elder SET a = 'taken' WHERE id = 5 RETURNING *;
+UPDATE elder SET d = NULL WHERE id = 6 RETURNING *;
+UPDATE elder SET b = 1 WHERE id = 1 RETURNING *;
+UPDATE elder SET c = 8 WHERE id = 2 RETURNING *;
