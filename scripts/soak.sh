@@ -6,8 +6,8 @@
 
 minutes=$1
 [[ $minutes =~ ^[1-9][0-9]*$ ]] || die "MINUTES=$minutes is not a whole number above 0"
-run_begin
 setup "$(pg_wanted)"
+run_begin
 extension_install release
 cluster_start race
 cargo run --quiet --locked --release -p raceguard-race -- --dsn "$DSN" --seconds $((minutes * 60)) ${SEED:+--seed "$SEED"}

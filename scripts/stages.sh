@@ -30,6 +30,7 @@ stage() {
         echo "==== $name failed: $([ "$status" = 0 ] && echo "it ran no test" || echo "exit status $status")"
     fi
     STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s' "$name" "$passed" "$failed" $((SECONDS - begin)))")
+    STAGE_FAILED=$failed
     PASSED=$((PASSED + passed))
     FAILED=$((FAILED + failed))
     # A stage that failed may have left a server behind.
@@ -50,7 +51,7 @@ check_format() {
 }
 
 check_clippy() {
-    cargo clippy --quiet --workspace --all-targets --no-default-features \
+    cargo clippy --locked --quiet --workspace --all-targets --no-default-features \
         --features "raceguard/pg$PG_MAJOR,raceguard/pg_test" -- -D warnings
     counted 1 0
 }
@@ -80,6 +81,13 @@ count_cargo_tests() {
     counted $(awk '/^test result:/ { passed += $4; failed += $6 + $8 } END { print passed + 0, failed + 0 }' "$1")
 }
 
+# Fetches or copies a further major; without it the run goes on with the next.
+get_postgres() {
+    pg_use "$1"
+    "$PG_BIN/postgres" --version
+    counted 1 0
+}
+
 # Builds the extension, without warnings, and installs it into the private copy.
 build() {
     extension_install "$1" 2>&1 | tee "$RUN/build.log"
@@ -103,9 +111,13 @@ server_suite() {
 
 # The race harness with these options.
 race() {
+    local status=0 crashes
     cluster_start race
-    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" "$@" 2>&1 | tee "$RUN/race.log"
-    counted_in_last_line "$RUN/race.log"
+    cargo run --quiet --locked -p raceguard-race -- --dsn "$DSN" "$@" 2>&1 | tee "$RUN/race.log" || status=$?
+    cluster_stop race
+    crashes=$(cluster_crashes race)
+    counted_in_last_line "$RUN/race.log" "$crashes"
+    return "$status"
 }
 
 # A program pgrx-tests/*/run.sh: it finds a fresh cluster through DSN and the PG* variables, PG_BIN and
@@ -120,17 +132,18 @@ program_suite() {
     return "$status"
 }
 
+# counted_in_last_line LOG [FURTHER_FAILURES]
 counted_in_last_line() {
     local line
     line=$(tail -n 1 "$1")
     [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] || { echo "the last line is not \"N passed, N failed\""; return 1; }
-    counted "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    counted "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] + ${2:-0}))
 }
 
-# All stages of a major that this Debian does not have, in a chroot of one that does.
+# in_chroot SUITE MAJOR: all stages of a major that this Debian does not have.
 in_chroot() {
     local status=0
-    scripts/chroot.sh "$(pg_needs_chroot "$1")" scripts/test.sh only "$1" 2>&1 | tee "$RUN/chroot.log" || status=$?
+    scripts/chroot.sh "$1" scripts/test.sh only "$2" 2>&1 | tee "$RUN/chroot.log" || status=$?
     counted_in_last_line "$RUN/chroot.log"
     return "$status"
 }

@@ -5,7 +5,7 @@
 #   test.sh             the default major, or that of PG_CONFIG; with CI=true also
 #                       those that come from PyPI
 #   test.sh all         every supported major
-#   test.sh only MAJOR  that major alone
+#   test.sh only MAJOR  what is tested on each further major, on that one alone
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
@@ -13,41 +13,51 @@
 . scripts/stages.sh
 
 
-majors=$(pg_wanted)
+# The major that everything is tested on, and those for the suites that may differ between majors.
+first=$(pg_wanted)
+further=
 case ${1:-} in
-all) majors="$majors $(pg_supported)" ;;
-only) majors=$2 ;;
-*) [ "${CI:-}" != true ] || majors="$majors $(pg_supported pypi)" ;;
+all) further=$(pg_supported) ;;
+only) first='' further=$2 ;;
+*) [ "${CI:-}" != true ] || further=$(pg_supported pypi) ;;
 esac
-majors=$(printf '%s\n' $majors | awk '!seen[$0]++' | paste -sd' ')
-first=${majors%% *}
 
-run_begin
 mkdir -p "$TARGET/test"
-setup "$majors"
+setup "$first $further"
+run_begin
 
-stage "format" check_format
-stage "clippy" check_clippy
-stage "client crates" client_crate_tests
-for major in $majors; do
-    if pg_needs_chroot "$major"; then
-        stage "all $major, in a chroot" in_chroot "$major"
+if [ -n "$first" ]; then
+    stage "format" check_format
+    stage "clippy" check_clippy
+    stage "client crates" client_crate_tests
+    stage "rust $first" rust_tests
+    # What ships is what the suites run on.
+    stage "build $first" build release
+    stage "regress $first" server_suite regress
+    stage "isolation $first" server_suite isolation
+    stage "race $first" race --seconds 60
+    stage "race, backends killed" race --seconds 15 --kill-every 3
+    stage "race, broken guards" race --self-test
+    for program in pgrx-tests/*/run.sh; do
+        stage "$(basename "$(dirname "$program")")" program_suite "$program"
+    done
+fi
+
+for major in $further; do
+    [ "$major" != "$first" ] || continue
+    pg_origin "$major"
+    if [ "${ORIGIN[0]}" = debootstrap ]; then
+        stage "all $major, in a chroot" in_chroot "${ORIGIN[1]}" "$major"
         continue
     fi
+    stage "get $major" get_postgres "$major"
+    [ "$STAGE_FAILED" = 0 ] || continue
     pg_use "$major"
     stage "rust $major" rust_tests
-    # What ships is tested on the first major; on the others a debug build, which
-    # shares its dependencies with the Rust tests, tells what differs between majors.
-    if [ "$major" = "$first" ]; then profile=release seconds=60; else profile=dev seconds=10; fi
-    stage "build $major" build "$profile"
+    # A debug build: it shares its dependencies with the Rust tests.
+    stage "build $major" build dev
     stage "regress $major" server_suite regress
     stage "isolation $major" server_suite isolation
-    stage "race $major" race --seconds "$seconds"
-    [ "$major" = "$first" ] || continue
-    # Needs no extension: broken guards that the harness has to catch.
-    stage "race self-test" race --self-test
-    for program in pgrx-tests/*/run.sh; do
-        [ ! -e "$program" ] || stage "$(basename "$(dirname "$program")") $major" program_suite "$program"
-    done
+    stage "race $major" race --seconds 10
 done
 stages_report

@@ -56,11 +56,17 @@ pub const SYNTAX_ERROR: SqlState = SqlState::new(b"42601");
 pub const NAME_TOO_LONG: SqlState = SqlState::new(b"42622");
 pub const UNSUPPORTED: SqlState = SqlState::new(b"0A000");
 pub const TRIGGER_PROTOCOL: SqlState = SqlState::new(b"39P01");
+pub const TRIGGERED_DATA_CHANGE: SqlState = SqlState::new(b"27000");
 pub const UNIQUE_VIOLATION: SqlState = SqlState::new(b"23505");
 pub const CHECK_VIOLATION: SqlState = SqlState::new(b"23514");
 pub const OUT_OF_LOCKS: SqlState = SqlState::new(b"53200");
 pub const NOT_IN_PREREQUISITE_STATE: SqlState = SqlState::new(b"55000");
 pub const READ_ONLY: SqlState = SqlState::new(b"25006");
+pub const SERIALIZATION_FAILURE: SqlState = SqlState::new(b"40001");
+pub const DEADLOCK: SqlState = SqlState::new(b"40P01");
+pub const ACTIVE_TRANSACTION: SqlState = SqlState::new(b"25001");
+pub const TRANSACTION_TERMINATION: SqlState = SqlState::new(b"2D000");
+pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
 pub const INTERNAL: SqlState = SqlState::new(b"XX000");
 
 impl Code {

@@ -35,6 +35,9 @@ extension_sql_file!("../sql/key_lock.sql", name = "key_lock", requires = ["versi
 extension_sql_file!("../sql/cap.sql", name = "cap", requires = ["key_lock"]);
 extension_sql_file!("../sql/cooldown.sql", name = "cooldown", requires = ["cap"]);
 extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cooldown"]);
+extension_sql_file!("../sql/take.sql", name = "take", requires = ["version"]);
+extension_sql_file!("../sql/retry.sql", name = "retry", requires = ["take"]);
+extension_sql_file!("../sql/swap.sql", name = "swap", requires = ["guards"]);
 
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]

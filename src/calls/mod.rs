@@ -1,7 +1,21 @@
 //! What application SQL calls.
 
 mod arguments;
+mod attempt;
+mod backfill;
+mod backfill_step;
 mod cooldown;
 mod key_locks;
+mod keyed_table;
+mod lock_rows;
+mod retry;
 mod slots;
+mod stated_version;
+mod statement;
+mod stock;
+mod swap;
+mod swap_columns;
+mod table;
+mod take;
+mod tokens;
 mod version;

@@ -1,6 +1,6 @@
 //! The DDL that puts a guard on a table, changes it and takes it away.
 
-mod arguments;
+pub mod arguments;
 mod cap;
 mod cap_rows;
 mod cooldown;
@@ -9,6 +9,6 @@ mod drop_guard;
 mod key;
 mod key_lock;
 mod partitions;
-mod target;
+pub mod target;
 mod trigger;
 mod version;

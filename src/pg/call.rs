@@ -90,13 +90,19 @@ impl Call {
         ))
     }
 
+    /// An argument of variable length, in line and in the current memory context: it stays
+    /// readable when the transaction it was computed in has ended.
+    pub fn plain(self, n: usize) -> Result<Option<Datum>, Report> {
+        let Some(value) = self.datum(n) else {
+            return Ok(None);
+        };
+        // SAFETY: the datum is a varlena.
+        catch(|| unsafe { Datum::from(pg_detoast_datum_copy(value.cast_mut_ptr())) }).map(Some)
+    }
+
     /// A `jsonb` argument as serde_json reads it.
     pub fn json(self, n: usize) -> Result<Option<serde_json::Value>, Report> {
-        let Some(value) = self.datum(n) else { return Ok(None) };
-        let text = output(value, pg_sys::JSONBOID)?;
-        serde_json::from_str(&text).map(Some).map_err(|e| {
-            Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
-        })
+        self.datum(n).map(json).transpose()
     }
 
     /// The arguments from `n` on of a VARIADIC "any" function, with their types: one by one, or
@@ -150,6 +156,12 @@ impl Call {
         catch(|| unsafe { get_fn_expr_variadic((*fcinfo).flinfo) })
     }
 
+    /// What called the function: a CallContext under CALL.
+    pub fn context(self) -> *mut pg_sys::Node {
+        // SAFETY: fcinfo is valid for the whole call.
+        unsafe { (*self.fcinfo).context }
+    }
+
     /// The call information, for wrappers in this module tree.
     pub fn as_raw(self) -> pg_sys::FunctionCallInfo {
         self.fcinfo
@@ -176,6 +188,7 @@ extern "C-unwind" {
     );
     fn get_element_type(type_oid: Oid) -> Oid;
     fn get_func_signature(function: Oid, types: *mut *mut Oid, count: *mut c_int) -> Oid;
+    fn pg_detoast_datum_copy(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn get_fn_expr_argtype(flinfo: *mut pg_sys::FmgrInfo, argnum: c_int) -> Oid;
     fn get_fn_expr_variadic(flinfo: *mut pg_sys::FmgrInfo) -> bool;
 }
@@ -225,6 +238,14 @@ pub fn text_of(value: Datum) -> Result<String, Report> {
 pub fn output(value: Datum, type_oid: Oid) -> Result<String, Report> {
     let text = catch(|| super::text::display(value, type_oid))?;
     Ok(text.as_str().to_owned())
+}
+
+/// A jsonb value as serde_json reads it.
+pub fn json(value: Datum) -> Result<serde_json::Value, Report> {
+    let text = output(value, pg_sys::JSONBOID)?;
+    serde_json::from_str(&text).map_err(|e| {
+        Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
+    })
 }
 
 /// A text datum in the current memory context.

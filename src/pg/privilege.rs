@@ -54,15 +54,21 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
 /// the table, and no row security in force.
 pub fn may_show(table: Oid) -> bool {
     // SAFETY: catalog look-ups for an existing table.
-    unsafe {
-        check_enable_rls(table, pg_sys::InvalidOid, true) != RLS_ENABLED
-            && pg_class_aclmask(
-                table,
-                GetUserId(),
-                pg_sys::ACL_SELECT as AclMode,
-                pg_sys::AclMaskHow::ACLMASK_ALL,
-            ) != 0
-    }
+    let readable = unsafe {
+        pg_class_aclmask(
+            table,
+            GetUserId(),
+            pg_sys::ACL_SELECT as AclMode,
+            pg_sys::AclMaskHow::ACLMASK_ALL,
+        ) != 0
+    };
+    readable && !row_security_applies(table)
+}
+
+/// Whether row security filters what the current role sees of a table. A plain frame.
+pub fn row_security_applies(table: Oid) -> bool {
+    // SAFETY: asks without raising an error; InvalidOid stands for the current role.
+    unsafe { check_enable_rls(table, pg_sys::InvalidOid, true) == RLS_ENABLED }
 }
 
 /// CheckEnableRlsResult.

@@ -1,8 +1,10 @@
 //! A table as a guard sees it: names, columns, primary key.
 
+use super::error::{catch, Report};
 use super::raw;
 use super::text::{cstr, display, quote_ident, PgText};
 use super::tuple::Row;
+use core::ffi::c_char;
 use core::fmt::Write;
 use pgrx::pg_sys::{self, Oid};
 
@@ -207,16 +209,79 @@ fn readable(relid: Oid, mut attnos: impl Iterator<Item = i16>) -> bool {
 }
 
 #[cfg(not(feature = "pg18"))]
-unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+pub unsafe fn attribute(
+    desc: pg_sys::TupleDesc,
+    attno: i16,
+) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: the caller checked the range.
     unsafe { (*desc).attrs.as_ptr().add((attno - 1) as usize) }
 }
 
 #[cfg(feature = "pg18")]
-unsafe fn attribute(desc: pg_sys::TupleDesc, attno: i16) -> *const pg_sys::FormData_pg_attribute {
+pub unsafe fn attribute(
+    desc: pg_sys::TupleDesc,
+    attno: i16,
+) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: the full attributes follow the `natts` compact ones.
     unsafe {
         let compact = (*desc).compact_attrs.as_ptr().add((*desc).natts as usize);
         (compact as *const pg_sys::FormData_pg_attribute).add((attno - 1) as usize)
+    }
+}
+
+extern "C-unwind" {
+    fn get_func_name(function: Oid) -> *mut c_char;
+    fn get_func_namespace(function: Oid) -> Oid;
+}
+
+/// Whether an OID names a relation. A plain frame.
+pub fn exists(relid: Oid) -> bool {
+    // SAFETY: a syscache look-up that answers NULL for an OID that names none.
+    unsafe { !raw::get_rel_name(relid).is_null() }
+}
+
+impl Table {
+    /// The type of the table's rows.
+    pub fn row_type(self) -> Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).reltype }
+    }
+
+    /// `schema.table`, quoted. A plain frame.
+    pub fn qualified(self) -> PgText {
+        // SAFETY: the namespace of an open relation exists.
+        let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
+        PgText::from_fmt(format_args!("{}.{}", quote_ident(schema), quote_ident(self.name())))
+    }
+
+    /// The arguments of the first trigger that executes `raceguard.function`.
+    pub fn guard_arguments(self, function: &str) -> Result<Option<Vec<String>>, Report> {
+        Ok(self.guard_trigger(function)?.map(|(arguments, _)| arguments))
+    }
+
+    /// The same, and whether the trigger fires in an ordinary session.
+    pub fn guard_trigger(self, function: &str) -> Result<Option<(Vec<String>, bool)>, Report> {
+        // SAFETY: the relation is open and locked, so its trigger descriptor stays as it is.
+        unsafe {
+            let descriptor = (*self.0).trigdesc;
+            if descriptor.is_null() {
+                return Ok(None);
+            }
+            for i in 0..(*descriptor).numtriggers as usize {
+                let trigger = &*(*descriptor).triggers.add(i);
+                let id = trigger.tgfoid;
+                let ours = catch(|| {
+                    cstr(get_func_name(id)) == function
+                        && cstr(raw::get_namespace_name(get_func_namespace(id))) == "raceguard"
+                })?;
+                if ours {
+                    let argument = |n: usize| cstr(*trigger.tgargs.add(n)).to_owned();
+                    let fires = matches!(trigger.tgenabled as u8, b'O' | b'A');
+                    let arguments = (0..trigger.tgnargs as usize).map(argument).collect();
+                    return Ok(Some((arguments, fires)));
+                }
+            }
+        }
+        Ok(None)
     }
 }

@@ -21,6 +21,14 @@ extern "C-unwind" {
         read_only: bool,
         limit: c_long,
     ) -> c_int;
+    fn SPI_prepare(sql: *const c_char, count: c_int, types: *const Oid) -> *mut pg_sys::_SPI_plan;
+    fn SPI_execute_plan(
+        plan: *mut pg_sys::_SPI_plan,
+        values: *const Datum,
+        nulls: *const c_char,
+        read_only: bool,
+        limit: c_long,
+    ) -> c_int;
     fn SPI_getvalue(
         tuple: pg_sys::HeapTuple,
         desc: pg_sys::TupleDesc,
@@ -59,14 +67,50 @@ pub fn connected<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Repor
     Ok(value)
 }
 
-/// Runs one statement inside [`connected`] and returns its rows as text.
-pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
-    let sql = CString::new(sql).map_err(|_| {
+/// A statement as Postgres takes it.
+pub fn c_statement(sql: &str) -> Result<CString, Report> {
+    CString::new(sql).map_err(|_| {
         Report::error(
             errors::INVALID_PARAMETER,
             format_args!("a statement must not contain a zero byte"),
         )
-    })?;
+    })
+}
+
+/// A statement prepared inside [`connected`] to run many times; it is gone when that ends.
+pub struct Prepared(*mut pg_sys::_SPI_plan);
+
+impl Prepared {
+    pub fn new(sql: &str, types: &[Oid]) -> Result<Prepared, Report> {
+        let sql = c_statement(sql)?;
+        let (sql, count, types) = (sql.as_ptr(), types.len() as c_int, types.as_ptr());
+        // SAFETY: `types` has `count` entries; Postgres copies text and types.
+        let plan = catch(|| unsafe { SPI_prepare(sql, count, types) })?;
+        if plan.is_null() {
+            // SAFETY: SPI_prepare leaves its reason there.
+            check(unsafe { pg_sys::SPI_result })?;
+        }
+        Ok(Prepared(plan))
+    }
+
+    /// Runs the statement with one value for each parameter type and returns its rows as text.
+    pub fn run(&self, params: impl Iterator<Item = Option<Datum>>) -> Result<Rows, Report> {
+        let mut values = Vec::new();
+        let mut nulls: Vec<c_char> = Vec::new();
+        for value in params {
+            nulls.push(if value.is_some() { b' ' } else { b'n' } as c_char);
+            values.push(value.unwrap_or(Datum::null()));
+        }
+        let (plan, values, nulls) = (self.0, values.as_ptr(), nulls.as_ptr());
+        // SAFETY: the plan lives until SPI_finish; callers give a value for each parameter.
+        check(catch(|| unsafe { SPI_execute_plan(plan, values, nulls, false, 0) })?)?;
+        read_rows()
+    }
+}
+
+/// Runs one statement inside [`connected`] and returns its rows as text.
+pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
+    let sql = c_statement(sql)?;
     let mut types = Vec::with_capacity(params.len());
     let mut values = Vec::with_capacity(params.len());
     let mut nulls: Vec<c_char> = Vec::with_capacity(params.len());
@@ -154,7 +198,7 @@ fn read_rows() -> Result<Rows, Report> {
 }
 
 /// Every negative SPI code is an error: a COMMIT in a body, for one, is reported that way.
-fn check(code: c_int) -> Result<(), Report> {
+pub fn check(code: c_int) -> Result<(), Report> {
     if code >= 0 {
         return Ok(());
     }

@@ -1,0 +1,71 @@
+//! Lets one writer pass the version guard with a version that is no successor: raceguard's own
+//! backfill, while it runs.
+
+use core::cell::Cell;
+use pgrx::pg_sys::Oid;
+
+/// What the backfill writes at the moment.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Numbers {
+    table: u32,
+    /// Rows below this version are given a new one.
+    below: i64,
+    /// New versions start here.
+    from: i64,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Numbers>> = const { Cell::new(None) };
+}
+
+/// Ends the numbering when dropped, after an error too.
+pub struct Numbering(Option<Numbers>);
+
+/// Rows of `table` (the very table, not its partitions) may go from a version smaller than `below`
+/// to one that is at least `from`, until the result is dropped.
+pub fn begin(table: Oid, below: i64, from: i64) -> Numbering {
+    Numbering(CURRENT.replace(Some(Numbers { table: table.to_u32(), below, from })))
+}
+
+impl Drop for Numbering {
+    fn drop(&mut self) {
+        CURRENT.set(self.0);
+    }
+}
+
+/// Whether an UPDATE is the backfill's. A trigger of the table that writes to it in between has to
+/// state versions as anybody else: its write does not skip from the old numbers to the new.
+#[cold]
+pub fn is_numbering(table: Oid, stored: Option<i64>, sent: Option<i64>) -> bool {
+    CURRENT.get().is_some_and(|numbers| {
+        numbers.table == table.to_u32()
+            && stored.is_none_or(|version| version < numbers.below)
+            && sent.is_some_and(|version| version >= numbers.from)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_step_to_the_new_numbers_is_let_through() {
+        let (orders, other) = (Oid::from(1), Oid::from(2));
+        assert!(!is_numbering(orders, Some(1), Some(5000)));
+        {
+            let _outer = begin(orders, 1001, 2001);
+            assert!(is_numbering(orders, Some(1), Some(2001)));
+            assert!(is_numbering(orders, None, Some(2001)));
+            assert!(!is_numbering(other, Some(1), Some(2001)));
+            assert!(!is_numbering(orders, Some(1), Some(7)));
+            assert!(!is_numbering(orders, Some(1), None));
+            assert!(!is_numbering(orders, Some(2001), Some(3001)));
+            {
+                let _inner = begin(other, 1, 2);
+                assert!(!is_numbering(orders, Some(1), Some(2001)));
+            }
+            assert!(is_numbering(orders, Some(1), Some(2001)));
+        }
+        assert!(!is_numbering(orders, Some(1), Some(2001)));
+    }
+}

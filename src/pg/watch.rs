@@ -1,0 +1,102 @@
+//! Telling a cached description of a table from an outdated one.
+//!
+//! A relcache invalidation only sets the flags of that table's watches; no catalog is read in the
+//! callback. A rollback replays the invalidations of what it undoes, so a description made inside
+//! the transaction goes stale with it.
+
+use super::error::{catch, Report};
+use super::raw;
+use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
+use core::mem::ManuallyDrop;
+use pgrx::pg_sys::{self, Datum, Oid};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+extern "C-unwind" {
+    fn LockRelationOid(relid: Oid, mode: pg_sys::LOCKMODE);
+    fn CacheRegisterSyscacheCallback(
+        cache: c_int,
+        function: pg_sys::SyscacheCallbackFunction,
+        arg: Datum,
+    );
+}
+
+thread_local! {
+    /// The flags to set when a table changes; a flag that was set is forgotten. Never dropped: a
+    /// backend that exits may still be told of changes.
+    static WATCHES: ManuallyDrop<RefCell<Watches>> = Default::default();
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Knows whether a table has changed since the watch was made.
+pub struct Watch(Rc<Cell<bool>>);
+
+impl Watch {
+    /// Watches a table. Make the watch before reading the catalog, so that no change is missed.
+    pub fn new(relid: Oid) -> Result<Watch, Report> {
+        if !REGISTERED.get() {
+            // SAFETY: the callbacks are registered once per backend and never unloaded. A schema
+            // that is renamed moves its tables to another name without touching them.
+            catch(|| unsafe {
+                raw::CacheRegisterRelcacheCallback(Some(table_changed), Datum::null());
+                CacheRegisterSyscacheCallback(
+                    pg_sys::SysCacheIdentifier::NAMESPACEOID as c_int,
+                    Some(schema_changed),
+                    Datum::null(),
+                );
+            })?;
+            REGISTERED.set(true);
+        }
+        let flag = Rc::new(Cell::new(false));
+        with_watches(|watches| watches.entry(relid.to_u32()).or_default().push(flag.clone()));
+        Ok(Watch(flag))
+    }
+
+    pub fn is_outdated(&self) -> bool {
+        self.0.get()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.set(true);
+        with_watches(|watches| {
+            watches.retain(|_, flags| {
+                flags.retain(|flag| !flag.get());
+                !flags.is_empty()
+            })
+        });
+    }
+}
+
+type Watches = HashMap<u32, Vec<Rc<Cell<bool>>>>;
+
+fn with_watches<T>(body: impl FnOnce(&mut Watches) -> T) -> T {
+    WATCHES.with(|watches| body(&mut watches.borrow_mut()))
+}
+
+unsafe extern "C-unwind" fn table_changed(_arg: Datum, relid: Oid) {
+    with_watches(|watches| {
+        if relid == pg_sys::InvalidOid {
+            watches.drain().for_each(set);
+        } else if let Some(entry) = watches.remove_entry(&relid.to_u32()) {
+            set(entry);
+        }
+    });
+}
+
+unsafe extern "C-unwind" fn schema_changed(_arg: Datum, _cache: c_int, _hash: u32) {
+    with_watches(|watches| watches.drain().for_each(set));
+}
+
+fn set((_, flags): (u32, Vec<Rc<Cell<bool>>>)) {
+    flags.iter().for_each(|flag| flag.set(true));
+}
+
+/// Takes the lock of an UPDATE on a table, as the UPDATE will; changes that others have committed
+/// reach the watches before this returns.
+pub fn lock_for_writing(relid: Oid) -> Result<(), Report> {
+    // SAFETY: locks any OID; one that names no table locks nothing.
+    catch(|| unsafe { LockRelationOid(relid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) })
+}

@@ -1,0 +1,59 @@
+//! Transaction numbers that do not wrap around.
+
+use pgrx::pg_sys;
+
+extern "C-unwind" {
+    fn ReadNextFullTransactionId() -> pg_sys::FullTransactionId;
+}
+
+/// The first number an ordinary transaction can have; smaller ones mark frozen and bootstrap rows.
+const FIRST_NORMAL: u32 = 3;
+
+/// The 64-bit number of a transaction that wrote a row, from the 32 bits stored in the row.
+pub fn full(xid: u32) -> u64 {
+    // SAFETY: reads a counter in shared memory.
+    let next = unsafe { ReadNextFullTransactionId() }.value;
+    widen(xid, next)
+}
+
+/// The arithmetic of [`full`]: the latest number below `next` that ends in these 32 bits.
+fn widen(xid: u32, next: u64) -> u64 {
+    if xid < FIRST_NORMAL {
+        return u64::from(xid);
+    }
+    let epoch = next >> 32;
+    let epoch = if u64::from(xid) >= next & 0xFFFF_FFFF { epoch.saturating_sub(1) } else { epoch };
+    epoch << 32 | u64::from(xid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::widen;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A token once given is never given for a row written later.
+        #[test]
+        fn later_writes_have_larger_numbers(
+            read_at in 1u64 << 33..1 << 40,
+            age in 1u64..u32::MAX as u64,
+            until_write in 0u64..u32::MAX as u64,
+            until_check in 1u64..u32::MAX as u64,
+        ) {
+            let before = widen((read_at - age) as u32, read_at);
+            let written = read_at + until_write;
+            prop_assume!(written as u32 >= 3);
+            let after = widen(written as u32, written + until_check);
+            prop_assert!(before < read_at);
+            prop_assert!(after >= written);
+        }
+    }
+
+    #[test]
+    fn the_epoch_is_that_of_the_write() {
+        assert_eq!(widen(100, 200), 100);
+        assert_eq!(widen(4_294_967_000, (1 << 32) + 5), 4_294_967_000);
+        assert_eq!(widen(100, (1 << 32) + 200), (1 << 32) + 100);
+        assert_eq!(widen(2, (1 << 32) + 200), 2);
+    }
+}
