@@ -1,7 +1,7 @@
 //! Whether a write changes certain columns, told from the two tuples' bytes.
 //!
 //! Both tuples are walked once, side by side. On a table of 20 columns whose last one changes, a
-//! guard with ignored columns so takes 1.5 times as long as one without (PG 15); reading the columns
+//! guard with ignored columns so takes 1.4 times as long as one without (PG 15); reading the columns
 //! one by one, each from the front of its tuple, it took 6 times as long.
 
 use super::memory::Buffer;
@@ -51,8 +51,9 @@ impl Watched {
     pub fn differ(self, old: Row, new: Row) -> bool {
         // SAFETY: both tuples belong to the table that the steps describe.
         unsafe {
-            let (mut a, mut b) = (Cursor::new(old), Cursor::new(new));
-            for (i, step) in self.0.iter().enumerate() {
+            let (mut a, mut b) = (Cursor::new(&old), Cursor::new(&new));
+            let Some(start) = self.first_to_compare(&mut a, &mut b) else { return false };
+            for (i, step) in self.0.iter().enumerate().skip(start) {
                 if i >= a.count || i >= b.count {
                     // The older tuple ends here: the rest has its missing values.
                     return self.0[i..].iter().any(|s| s.watched && !same_value(old, new, *s));
@@ -69,27 +70,75 @@ impl Watched {
             false
         }
     }
+
+    /// Moves both cursors to the column with the first byte that differs; `None` if there is none.
+    /// Up to there the two tuples are one, and only one of them has to be walked.
+    #[inline]
+    unsafe fn first_to_compare(self, a: &mut Cursor, b: &mut Cursor) -> Option<usize> {
+        // SAFETY: the cursors stand at the first column of tuples that the steps describe.
+        unsafe {
+            if !a.same_nulls(b) {
+                return Some(0);
+            }
+            let difference = first_difference(a.bytes, b.bytes)?;
+            let mut i = 0;
+            while i < a.count.min(self.0.len()) {
+                let start = a.offset;
+                let known = a.is_null(i) || a.take(self.0[i]).is_some();
+                if !known || a.offset > difference {
+                    a.offset = start;
+                    break;
+                }
+                i += 1;
+            }
+            b.offset = a.offset;
+            Some(i)
+        }
+    }
+}
+
+/// The place of the first byte in which two byte strings differ, one being longer included.
+#[inline]
+fn first_difference(a: &[u8], b: &[u8]) -> Option<usize> {
+    let word = |bytes: &[u8], i: usize| {
+        bytes.get(i..i + 8).and_then(|w| w.try_into().ok()).map(u64::from_le_bytes)
+    };
+    let mut i = 0;
+    while let (Some(x), Some(y)) = (word(a, i), word(b, i)) {
+        if x != y {
+            return Some(i + (x ^ y).trailing_zeros() as usize / 8);
+        }
+        i += 8;
+    }
+    let rest = a[i..].iter().zip(&b[i..]).position(|(x, y)| x != y);
+    rest.map(|n| i + n).or((a.len() != b.len()).then(|| a.len().min(b.len())))
 }
 
 /// A place in a tuple.
-struct Cursor {
+struct Cursor<'a> {
     header: *const pg_sys::HeapTupleHeaderData,
     data: *const u8,
+    /// All of the data.
+    bytes: &'a [u8],
     offset: usize,
     /// How many columns the tuple holds.
     count: usize,
     has_nulls: bool,
 }
 
-impl Cursor {
+impl<'a> Cursor<'a> {
     #[inline]
-    unsafe fn new(row: Row) -> Cursor {
+    unsafe fn new(row: &'a Row) -> Cursor<'a> {
         // SAFETY: a tuple has a header, and its data at the offset the header gives.
         unsafe {
             let header = (*row.as_raw()).t_data as *const pg_sys::HeapTupleHeaderData;
+            let offset = (*header).t_hoff as usize;
+            let data = (header as *const u8).add(offset);
+            let length = ((*row.as_raw()).t_len as usize).saturating_sub(offset);
             Cursor {
                 header,
-                data: (header as *const u8).add((*header).t_hoff as usize),
+                data,
+                bytes: core::slice::from_raw_parts(data, length),
                 offset: 0,
                 count: ((*header).t_infomask2 as u32 & pg_sys::HEAP_NATTS_MASK) as usize,
                 has_nulls: (*header).t_infomask as u32 & pg_sys::HEAP_HASNULL != 0,
@@ -102,6 +151,18 @@ impl Cursor {
         // SAFETY: with HEAP_HASNULL the bitmap has a bit for each column of the tuple.
         self.has_nulls
             && unsafe { *(*self.header).t_bits.as_ptr().add(i >> 3) } & (1 << (i & 7)) == 0
+    }
+
+    /// Whether both tuples hold the same number of columns with NULLs in the same places.
+    #[inline]
+    unsafe fn same_nulls(&self, other: &Cursor) -> bool {
+        // SAFETY: the bitmap has a bit for each column of the tuple, in whole bytes.
+        let bitmap = |c: &Cursor| unsafe {
+            core::slice::from_raw_parts((*c.header).t_bits.as_ptr(), c.count.div_ceil(8))
+        };
+        self.count == other.count
+            && self.has_nulls == other.has_nulls
+            && (!self.has_nulls || bitmap(self) == bitmap(other))
     }
 
     /// Moves to the value of a column and returns its bytes, leaving the cursor behind it.
@@ -191,5 +252,25 @@ unsafe fn same_value(a: Row, b: Row, step: Step) -> bool {
             raw::datum_image_eq(a, b, step.by_value, step.length as i32)
         },
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_difference;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_first_difference_is_found(
+            mut a in proptest::collection::vec(0u8..2, 0..40),
+            b in proptest::collection::vec(0u8..2, 0..40),
+            same in 0usize..40,
+        ) {
+            let shared = same.min(a.len()).min(b.len());
+            a[..shared].copy_from_slice(&b[..shared]);
+            let by_byte = (0..a.len().max(b.len())).find(|i| a.get(*i) != b.get(*i));
+            prop_assert_eq!(first_difference(&a, &b), by_byte);
+        }
     }
 }
