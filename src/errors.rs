@@ -70,10 +70,30 @@ pub const TRANSACTION_TERMINATION: SqlState = SqlState::new(b"2D000");
 pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
 pub const INTERNAL: SqlState = SqlState::new(b"XX000");
 
+impl Code {
+    /// The native SQLSTATE as text.
+    pub fn name(self) -> &'static str {
+        core::str::from_utf8(spelling(self).0).unwrap_or_default()
+    }
+}
+
 /// Builds one of raceguard's own errors and dresses it as `raceguard.error_style` says.
 ///
 /// `retry_after` is the number of seconds until the request may succeed, where it is known.
 pub fn own(
+    code: Code,
+    table: Oid,
+    message: Arguments,
+    detail: Option<Arguments>,
+    hint: Arguments,
+    retry_after: Option<u64>,
+) -> Report {
+    own_in(error_style(), code, table, message, detail, hint, retry_after)
+}
+
+/// [`own`] in a given style.
+pub fn own_in(
+    style: ErrorStyle,
     code: Code,
     table: Oid,
     message: Arguments,
@@ -86,12 +106,12 @@ pub fn own(
     if let Some(detail) = detail {
         report = report.detail(detail);
     }
-    match error_style() {
+    match style {
         ErrorStyle::Native => report,
         ErrorStyle::Integrity => report.restyle(SqlState::new(integrity), None, None),
         ErrorStyle::Postgrest => {
             let body = serde_json::json!({
-                "code": core::str::from_utf8(native).unwrap_or_default(),
+                "code": code.name(),
                 "message": report.message_text(),
                 "details": report.detail_text(),
                 "hint": report.hint_text(),

@@ -7,3 +7,4 @@ pub mod locking;
 pub mod numbering;
 pub mod outcome;
 pub mod version;
+mod version_reports;

@@ -1,6 +1,8 @@
 //! How an outcome leaves a guard: the one place that knows the observe mode.
 
+use crate::errors::Code;
 use crate::pg::error::{tell, Level, Report};
+use crate::pg::guc::{error_style, ErrorStyle};
 use core::fmt::Arguments;
 
 /// Whether a guard refuses, or only logs what it would have refused.
@@ -10,16 +12,23 @@ pub enum Mode {
     Observe,
 }
 
-/// Refuses a write, or logs that it would have been refused.
+/// Refuses a write with one of raceguard's own errors, or logs what it would have said: the log
+/// line is always in the native style, whatever the client is shown.
 #[cold]
-pub fn refuse(mode: Mode, report: Report) -> Result<(), Report> {
+pub fn refuse(
+    mode: Mode,
+    code: Code,
+    report: impl FnOnce(ErrorStyle) -> Report,
+) -> Result<(), Report> {
     match mode {
-        Mode::Enforce => Err(report),
+        Mode::Enforce => Err(report(error_style())),
         Mode::Observe => {
+            let report = report(ErrorStyle::Native);
             tell(
                 Level::Log,
                 format_args!(
-                    "raceguard observed: {} {}",
+                    "raceguard observed {}: {}: {}",
+                    code.name(),
                     report.message_text(),
                     report.detail_text()
                 ),

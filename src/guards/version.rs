@@ -5,17 +5,19 @@
 
 use super::numbering;
 use super::outcome::{self, Mode};
+use super::version_reports as reports;
 use crate::errors::{self, Code};
 use crate::pg::cache;
 use crate::pg::clock;
+use crate::pg::compare::Watched;
 use crate::pg::error::Report;
-use crate::pg::foreign_key;
+use crate::pg::executor;
 use crate::pg::memory;
 use crate::pg::relation::{Column, Table};
-use crate::pg::text::PgText;
+use crate::pg::text::{quote_ident, PgText};
 use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
-use crate::pg::tuple::{same_image, Row};
-use crate::pg::value::{self, Kind};
+use crate::pg::tuple::Row;
+use crate::pg::value::Kind;
 
 guard_entry!(raceguard_version_guard, "version_guard", crate::guards::version::fire);
 
@@ -87,13 +89,21 @@ pub enum BadArgument<'a> {
 
 /// The rule of one trigger: options with the table's columns looked up.
 #[derive(Clone, Copy)]
-struct Rule {
-    options: Options<'static>,
+pub struct Rule {
+    pub options: Options<'static>,
     column: Column,
-    kind: Kind,
-    /// Columns whose change needs a version; empty without `ignore`.
-    watched: &'static [Column],
+    pub kind: Kind,
+    /// Columns whose change needs a version.
+    watched: Watched,
     ignores: bool,
+    /// Whether sending back the stored version and sending none have different consequences.
+    tells_apart: bool,
+}
+
+impl Rule {
+    pub fn attno(&self) -> i16 {
+        self.column.attno
+    }
 }
 
 /// What the UPDATE says about the version.
@@ -105,6 +115,16 @@ pub enum Stated {
     Value(Option<i64>),
 }
 
+impl Stated {
+    /// The version in the SET list, if there is one.
+    pub fn version(self) -> Option<i64> {
+        match self {
+            Stated::Value(version) => version,
+            Stated::Nothing => None,
+        }
+    }
+}
+
 /// What becomes of the UPDATE.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Verdict {
@@ -112,8 +132,8 @@ pub enum Verdict {
     Pass,
     /// It states a version that is not the row's.
     Stale,
-    /// It states none and has to.
-    Missing,
+    /// It states none and should.
+    NoneStated,
 }
 
 /// Judges one UPDATE. `next` is the version that follows `old`; a row whose version is NULL (a
@@ -126,8 +146,8 @@ pub fn judge(
     stated: Stated,
 ) -> Verdict {
     match stated {
-        Stated::Nothing if unstated == Unstated::Reject => Verdict::Missing,
-        Stated::Nothing => Verdict::Pass,
+        Stated::Nothing if unstated == Unstated::Allow => Verdict::Pass,
+        Stated::Nothing => Verdict::NoneStated,
         Stated::Value(value) => {
             let expected = match sends {
                 ClientSends::Current => old,
@@ -169,34 +189,46 @@ fn build(trigger: Definition) -> Result<Rule, Report> {
             ),
         )
     })?;
-    let ignores = arguments.iter().any(|a| a.starts_with(IGNORE));
-    let mut watched = memory::Buffer::new(table.column_count() as usize);
-    if ignores {
-        for argument in arguments.iter().filter_map(|a| a.strip_prefix(IGNORE)) {
-            self::column(table, name, argument)?;
-        }
-        for attno in 1..=table.column_count() {
-            let Some(candidate) = table.column(attno) else {
-                continue;
-            };
-            let ignored =
-                arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(table.column_name(attno)));
-            if !ignored && !candidate.generated && attno != column.attno {
-                watched.push(candidate);
-            }
-        }
+    if matches!(kind, Kind::Timestamp { .. }) && options.client_sends == ClientSends::Next {
+        return Err(errors::wrong_argument(
+            name,
+            table,
+            format_args!(
+                "Version column \"{}\" is a timestamptz, which no client can know in advance; it needs 'client_sends=current'.",
+                options.column
+            ),
+        ));
     }
-    Ok(Rule { options, column, kind, watched: watched.into_slice(), ignores })
+    let ignores = arguments.iter().any(|a| a.starts_with(IGNORE));
+    for argument in arguments.iter().filter_map(|a| a.strip_prefix(IGNORE)) {
+        self::column(table, name, argument)?;
+    }
+    let watched = Watched::of(table, |candidate| {
+        let name = table.column_name(candidate.attno);
+        ignores
+            && !candidate.generated
+            && candidate.attno != column.attno
+            && !arguments.iter().any(|a| a.strip_prefix(IGNORE) == Some(name))
+    });
+    Ok(Rule {
+        options,
+        column,
+        kind,
+        watched,
+        ignores,
+        tells_apart: ignores
+            || options.client_sends == ClientSends::Next
+            || options.unstated != Unstated::Allow,
+    })
 }
 
 fn column(table: Table, trigger: &str, name: &str) -> Result<Column, Report> {
     table.column_named(name).ok_or_else(|| {
-        errors::guard_column_missing(
-            trigger,
-            table,
-            name,
-            "Call raceguard.drop_guard and raceguard.add_version with the column's present name.",
-        )
+        let remedy = PgText::from_fmt(format_args!(
+            "Call raceguard.add_version for the table with the columns' present names and replace => true, or drop trigger {}.",
+            quote_ident(trigger)
+        ));
+        errors::guard_column_missing(trigger, table, name, remedy.as_str())
     })
 }
 
@@ -217,36 +249,71 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     }
     let old = firing.old();
     let attno = rule.column.attno;
-    let old_version = old.get(attno).map(|d| rule.kind.read(d));
-    let new_version = new.get(attno).map(|d| rule.kind.read(d));
-    let stated = firing.sets_column(attno);
-    if rule.ignores && !stated && !rule.watched.iter().any(|c| !same_image(old, new, *c)) {
-        return Ok(if new_version == old_version { new } else { new.with(attno, old.get(attno)) });
-    }
-    let Some(next) = next_version(rule, old_version) else {
-        return Err(overflow(firing, rule));
+    let stored = old.get(attno).map(|d| rule.kind.read(d));
+    let stated = if firing.sets_column(attno) {
+        stated_by_statement(firing, rule, new, stored)
+    } else {
+        Stated::Nothing
     };
-    let said = if stated { Stated::Value(new_version) } else { Stated::Nothing };
-    match judge(rule.options.client_sends, rule.options.unstated, old_version, next, said) {
-        Verdict::Pass if !stated && rule.options.unstated == Unstated::Warn => {
-            warn_unstated(firing, rule)
-        }
+    if rule.ignores && stated == Stated::Nothing && !rule.watched.differ(old, new) {
+        return Ok(keep_version(rule, old, new));
+    }
+    let Some(next) = next_version(rule, stored) else {
+        return Err(reports::overflow(firing, rule));
+    };
+    let options = rule.options;
+    match judge(options.client_sends, options.unstated, stored, next, stated) {
         Verdict::Pass => {}
-        Verdict::Missing if foreign_key::is_cascade() => {}
-        Verdict::Missing => outcome::refuse(rule.options.mode, missing(firing, rule))?,
         Verdict::Stale
-            if numbering::is_numbering(firing.table().oid(), old_version, new_version) =>
+            if numbering::is_numbering(firing.table().oid(), stored, stated.version()) =>
         {
             return Ok(new)
         }
-        Verdict::Stale => {
-            outcome::refuse(rule.options.mode, stale(firing, rule, old, old_version, new_version))?
-        }
+        Verdict::Stale => outcome::refuse(options.mode, Code::Rg409, |style| {
+            reports::stale(firing, rule, stored, stated, style)
+        })?,
+        Verdict::NoneStated => unstated(firing, rule, stored)?,
     }
-    if new_version == Some(next) {
+    if stated == Stated::Value(Some(next)) {
         return Ok(new);
     }
     Ok(new.with(attno, Some(rule.kind.write(next))))
+}
+
+/// What the row states where the statement's SET list names the version. An action of MERGE that
+/// leaves the version alone looks like one that states the stored version.
+#[inline]
+fn stated_by_statement(firing: Firing, rule: &Rule, new: Row, stored: Option<i64>) -> Stated {
+    let sent = new.get(rule.attno()).map(|d| rule.kind.read(d));
+    if sent == stored && rule.tells_apart && executor::action_leaves_out(firing, rule.attno()) {
+        return Stated::Nothing;
+    }
+    Stated::Value(sent)
+}
+
+/// NEW with OLD's version, whatever another trigger made of it.
+fn keep_version(rule: &Rule, old: Row, new: Row) -> Row {
+    let attno = rule.attno();
+    let read = |row: Row| row.get(attno).map(|d| rule.kind.read(d));
+    if read(new) == read(old) {
+        return new;
+    }
+    new.with(attno, old.get(attno))
+}
+
+/// An UPDATE without a version where that is not simply allowed. Foreign keys cannot state one.
+#[cold]
+fn unstated(firing: Firing, rule: &Rule, stored: Option<i64>) -> Result<(), Report> {
+    if executor::is_foreign_key_action(firing) {
+        return Ok(());
+    }
+    if rule.options.unstated == Unstated::Warn {
+        reports::warn_unstated(firing, rule);
+        return Ok(());
+    }
+    outcome::refuse(rule.options.mode, Code::Rg428, |style| {
+        reports::missing(firing, rule, stored, style)
+    })
 }
 
 /// The version after `old`; `None` when the column's type cannot hold it.
@@ -259,100 +326,6 @@ fn next_version(rule: &Rule, old: Option<i64>) -> Option<i64> {
             (next <= rule.kind.max()).then_some(next)
         }
     }
-}
-
-/// The version a client had read when it sent `sent`.
-fn base_version(rule: &Rule, sent: Option<i64>) -> Option<i64> {
-    match rule.options.client_sends {
-        ClientSends::Current => sent,
-        ClientSends::Next => sent.map(|v| v.wrapping_sub(1)),
-    }
-}
-
-fn show(rule: &Rule, version: Option<i64>) -> PgText {
-    match version {
-        None => PgText::from_fmt(format_args!("NULL")),
-        Some(v) => value::show(rule.kind, v),
-    }
-}
-
-#[cold]
-fn stale(firing: Firing, rule: &Rule, old: Row, stored: Option<i64>, sent: Option<i64>) -> Report {
-    let table = firing.table();
-    let stated = show(rule, base_version(rule, sent));
-    let stored = show(rule, stored);
-    let detail = match table.describe_key(old) {
-        Some(key) => PgText::from_fmt(format_args!(
-            "Key {key}: stated version {stated}, stored version {stored}."
-        )),
-        None => PgText::from_fmt(format_args!("Stated version {stated}, stored version {stored}.")),
-    };
-    errors::own(
-        Code::Rg409,
-        table.oid(),
-        format_args!("row of \"{}\" has changed since it was read", table.name()),
-        Some(format_args!("{detail}")),
-        format_args!(
-            "Read the row again, apply the change to what it says now, and repeat the update."
-        ),
-        None,
-    )
-    .column(rule.options.column)
-    .constraint(firing.trigger_name())
-}
-
-#[cold]
-fn missing(firing: Firing, rule: &Rule) -> Report {
-    let table = firing.table();
-    let column = rule.options.column;
-    let must = match rule.options.client_sends {
-        ClientSends::Next => "the version it read plus one",
-        ClientSends::Current => "the version it read",
-    };
-    errors::own(
-        Code::Rg428,
-        table.oid(),
-        format_args!("update of \"{}\" must state the version it is based on", table.name()),
-        Some(format_args!(
-            "Column \"{column}\" is not in the SET list; the client must send {must}."
-        )),
-        format_args!("Set \"{column}\" in the UPDATE, or use raceguard.compare_and_swap."),
-        None,
-    )
-    .column(column)
-    .constraint(firing.trigger_name())
-}
-
-#[cold]
-fn warn_unstated(firing: Firing, rule: &Rule) {
-    outcome::warn(
-        format_args!(
-            "update of \"{}\" does not state the version it is based on",
-            firing.table().name()
-        ),
-        format_args!(
-            "Set \"{}\" in the UPDATE; the guard only warns because it was added with unstated => 'warn'.",
-            rule.options.column
-        ),
-    );
-}
-
-#[cold]
-fn overflow(firing: Firing, rule: &Rule) -> Report {
-    Report::error(
-        errors::OUT_OF_RANGE,
-        format_args!(
-            "version of a row of \"{}\" is the largest that column \"{}\" can hold",
-            firing.table().name(),
-            rule.options.column
-        ),
-    )
-    .detail(format_args!("The version would have to go past the range of the column's type."))
-    .hint(format_args!(
-        "Change the column to a wider type, for example with ALTER COLUMN ... TYPE bigint."
-    ))
-    .table(firing.table().oid())
-    .column(rule.options.column)
 }
 
 #[cfg(test)]

@@ -75,8 +75,8 @@ impl Call {
         }
     }
 
-    /// A `name[]` argument; NULL elements are left out.
-    pub fn names(self, n: usize) -> Result<Option<Vec<String>>, Report> {
+    /// A `name[]` argument.
+    pub fn names(self, n: usize) -> Result<Option<Vec<Option<String>>>, Report> {
         let Some(value) = self.datum(n) else {
             return Ok(None);
         };
@@ -85,8 +85,7 @@ impl Call {
         Ok(Some(
             names
                 .into_iter()
-                .flatten()
-                .map(|name| unsafe { cstr(name.cast_mut_ptr::<c_char>()) }.to_owned())
+                .map(|name| Some(unsafe { cstr(name?.cast_mut_ptr::<c_char>()) }.to_owned()))
                 .collect(),
         ))
     }

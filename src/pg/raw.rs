@@ -110,6 +110,16 @@ extern "C-unwind" {
         values: *const pg_sys::Datum,
         nulls: *const bool,
     ) -> *mut c_char;
+    pub fn check_enable_rls(relid: Oid, role: Oid, no_error: bool) -> c_int;
+    pub fn GetUserId() -> Oid;
+    pub fn pg_class_aclcheck(relid: Oid, role: Oid, mode: AclMode) -> AclResult::Type;
+    pub fn pg_attribute_aclcheck(
+        relid: Oid,
+        attnum: i16,
+        role: Oid,
+        mode: AclMode,
+    ) -> AclResult::Type;
+    pub fn list_free(list: *mut List);
 
     // indexes
     pub fn RelationGetIndexPredicate(index: Relation) -> *mut List;

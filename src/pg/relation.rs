@@ -2,10 +2,11 @@
 
 use super::error::{catch, Report};
 use super::raw;
-use super::text::{cstr, quote_ident, PgText};
+use super::text::{cstr, display, quote_ident, PgText};
 use super::tuple::Row;
-use core::ffi::{c_char, CStr};
-use pgrx::pg_sys::{self, Datum, Oid};
+use core::ffi::c_char;
+use core::fmt::Write;
+use pgrx::pg_sys::{self, Oid};
 
 /// An open, locked relation. `Copy`: it points at Postgres's relation cache.
 #[derive(Clone, Copy)]
@@ -82,6 +83,19 @@ impl Table {
         }
     }
 
+    /// Length and alignment of a column's values, which a dropped one still takes up in old rows.
+    pub fn column_storage(self, attno: i16) -> (i16, usize) {
+        // SAFETY: the caller counts up to column_count.
+        let attr = unsafe { &*attribute((*self.0).rd_att, attno) };
+        let align = match attr.attalign as u8 {
+            b'd' => 8,
+            b'i' => 4,
+            b's' => 2,
+            _ => 1,
+        };
+        (attr.attlen, align)
+    }
+
     /// A column by name.
     pub fn column_named(self, name: &str) -> Option<Column> {
         let text = PgText::from_fmt(format_args!("{name}"));
@@ -99,36 +113,27 @@ impl Table {
         unsafe { cstr((*attribute((*self.0).rd_att, attno)).attname.data.as_ptr()) }
     }
 
-    /// The row's primary key as Postgres would show it in a unique violation, `(id)=(42)`; `None`
-    /// without a primary key, without SELECT on its columns, or under row security.
+    /// The row's primary key as Postgres shows it in a unique violation, `(id)=(42)`; `None`
+    /// without a primary key, or where the user may not [read](Table::shows) it.
     pub fn describe_key(self, row: Row) -> Option<PgText> {
         // SAFETY: the index list and index are closed again; the key of a primary key consists of
         // plain columns, of which there are at most INDEX_MAX_KEYS.
         unsafe {
-            raw::RelationGetIndexList(self.0);
+            raw::list_free(raw::RelationGetIndexList(self.0));
             let index_oid = (*self.0).rd_pkindex;
             if index_oid == pg_sys::InvalidOid {
                 return None;
             }
             let index = raw::index_open(index_oid, pg_sys::AccessShareLock as i32);
             let form = &*(*index).rd_index;
-            let mut values = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
-            let mut nulls = [true; pg_sys::INDEX_MAX_KEYS as usize];
-            let attnos = form.indkey.values.as_ptr();
-            for i in 0..form.indnkeyatts as usize {
-                if let Some(value) = row.get(*attnos.add(i)) {
-                    values[i] = value;
-                    nulls[i] = false;
-                }
+            let mut key = [0i16; pg_sys::INDEX_MAX_KEYS as usize];
+            let count = form.indnkeyatts as usize;
+            for (i, attno) in key.iter_mut().enumerate().take(count) {
+                *attno = *form.indkey.values.as_ptr().add(i);
             }
-            let text = raw::BuildIndexValueDescription(index, values.as_ptr(), nulls.as_ptr());
             raw::index_close(index, pg_sys::AccessShareLock as i32);
-            (!text.is_null()).then(|| {
-                PgText::from_fmt(format_args!(
-                    "{}",
-                    CStr::to_str(CStr::from_ptr(text)).unwrap_or_default()
-                ))
-            })
+            let key = &key[..count];
+            self.shows(key).then(|| self.key_text(row, key))
         }
     }
 
@@ -154,6 +159,42 @@ impl Table {
         }
     }
 
+    fn key_text(self, row: Row, key: &[i16]) -> PgText {
+        let mut text = PgText::new();
+        // Writing to a PgText cannot fail (see there).
+        for (i, attno) in key.iter().enumerate() {
+            let before = if i == 0 { "(" } else { ", " };
+            let _ = write!(text, "{before}{}", quote_ident(self.column_name(*attno)));
+        }
+        for (i, attno) in key.iter().enumerate() {
+            let before = if i == 0 { ")=(" } else { ", " };
+            let _ = match (row.get(*attno), self.column(*attno)) {
+                (Some(value), Some(column)) => {
+                    write!(text, "{before}{}", display(value, column.type_oid))
+                }
+                _ => write!(text, "{before}null"),
+            };
+        }
+        let _ = write!(text, ")");
+        text
+    }
+
+    /// Whether the current user may see these columns of any row: SELECT on them and no row
+    /// security in force, on this table or, for a partition, on the table it belongs to.
+    pub fn shows(self, attnos: &[i16]) -> bool {
+        let root = self.root();
+        readable(self.oid(), attnos.iter().copied())
+            || (root != self.oid()
+                && readable(
+                    root,
+                    attnos.iter().map(|attno| {
+                        let name = PgText::from_fmt(format_args!("{}", self.column_name(*attno)));
+                        // SAFETY: get_attnum answers 0 for a name that is not there.
+                        unsafe { raw::get_attnum(root, name.into_raw()) }
+                    }),
+                ))
+    }
+
     /// The topmost partitioned table above this one, or the table itself.
     pub fn root(self) -> Oid {
         // SAFETY: the ancestor list of a partition is never empty and ends with the root.
@@ -167,6 +208,19 @@ impl Table {
             }
             (*(*ancestors).elements.add((*ancestors).length as usize - 1)).oid_value
         }
+    }
+}
+
+fn readable(relid: Oid, mut attnos: impl Iterator<Item = i16>) -> bool {
+    let select = pg_sys::ACL_SELECT as pg_sys::AclMode;
+    let granted = pg_sys::AclResult::ACLCHECK_OK;
+    // SAFETY: reads the catalogs of a table that is open, or the root of one.
+    unsafe {
+        let user = raw::GetUserId();
+        let enabled = pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32;
+        raw::check_enable_rls(relid, pg_sys::InvalidOid, true) != enabled
+            && (raw::pg_class_aclcheck(relid, user, select) == granted
+                || attnos.all(|a| raw::pg_attribute_aclcheck(relid, a, user, select) == granted))
     }
 }
 

@@ -116,6 +116,12 @@ pub fn in_subtransaction<T>(
     }
 }
 
+/// The first value of the first row, `None` for NULL or no row.
+pub fn one(sql: &str, params: &[Param]) -> Result<Option<String>, Report> {
+    let rows = run(sql, params)?;
+    Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+}
+
 fn datum(param: &Param) -> Result<(Oid, Option<Datum>), Report> {
     Ok(match *param {
         Param::Text(text) => (pg_sys::TEXTOID, Some(text_datum(text)?)),

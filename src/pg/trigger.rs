@@ -134,6 +134,11 @@ impl Firing {
         }
     }
 
+    /// Postgres's own record, for wrappers in this module tree.
+    pub fn as_raw(&self) -> *const pg_sys::TriggerData {
+        self.data
+    }
+
     #[inline]
     fn data(&self) -> &pg_sys::TriggerData {
         // SAFETY: Postgres keeps TriggerData alive for the whole call.

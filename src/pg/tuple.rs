@@ -18,6 +18,12 @@ impl Row {
         Row { tuple, desc }
     }
 
+    /// The tuple, for wrappers in this module tree.
+    #[inline]
+    pub fn as_raw(self) -> pg_sys::HeapTuple {
+        self.tuple
+    }
+
     #[inline]
     pub fn into_datum(self) -> Datum {
         Datum::from(self.tuple)
@@ -132,17 +138,5 @@ unsafe fn missing_value(desc: pg_sys::TupleDesc, attno: i16) -> Option<Datum> {
         }
         let missing = &*((*constr).missing as *const AttrMissing).add((attno - 1) as usize);
         missing.present.then_some(missing.value)
-    }
-}
-
-/// Whether a column holds the same value in two rows, compared byte by byte (after detoasting).
-pub fn same_image(a: Row, b: Row, column: super::relation::Column) -> bool {
-    match (a.get(column.attno), b.get(column.attno)) {
-        (None, None) => true,
-        // SAFETY: both values are of the column's type.
-        (Some(a), Some(b)) => unsafe {
-            raw::datum_image_eq(a, b, column.by_value, column.length as i32)
-        },
-        _ => false,
     }
 }
