@@ -95,7 +95,7 @@ unsafe fn has_shape(index: pg_sys::Relation, slot: i16) -> bool {
             && form.indisready
             && form.indimmediate
             && !form.indnullsnotdistinct
-            && (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
             && count >= 2
             && *form.indkey.values.as_ptr().add(count - 1) == slot
             && predicate_conditions(index).any(|(_, uses)| uses.contains(slot))

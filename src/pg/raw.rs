@@ -71,10 +71,8 @@ extern "C-unwind" {
     ) -> *mut TupleTableSlot;
     pub fn table_slot_callbacks(rel: Relation) -> *const TupleTableSlotOps;
     pub fn ExecDropSingleTupleTableSlot(slot: *mut TupleTableSlot);
-    pub fn ExecStoreVirtualTuple(slot: *mut TupleTableSlot) -> *mut TupleTableSlot;
     pub fn table_slot_create(rel: Relation, registry: *mut *mut List) -> *mut TupleTableSlot;
     pub fn bms_is_member(x: c_int, set: *const Bitmapset) -> bool;
-    pub fn datumIsEqual(a: pg_sys::Datum, b: pg_sys::Datum, by_value: bool, length: c_int) -> bool;
     pub fn datum_image_eq(
         a: pg_sys::Datum,
         b: pg_sys::Datum,

@@ -40,7 +40,6 @@ pub enum Param<'a> {
     OptText(Option<&'a str>),
     Oid(Oid),
     Int(i64),
-    Bool(bool),
     /// A value already in Postgres's form.
     Typed(Oid, Option<Datum>),
 }
@@ -129,7 +128,6 @@ fn datum(param: &Param) -> Result<(Oid, Option<Datum>), Report> {
         Param::OptText(Some(text)) => (pg_sys::TEXTOID, Some(text_datum(text)?)),
         Param::Oid(oid) => (pg_sys::OIDOID, Some(Datum::from(oid))),
         Param::Int(i) => (pg_sys::INT8OID, Some(Datum::from(i))),
-        Param::Bool(b) => (pg_sys::BOOLOID, Some(Datum::from(b))),
         Param::Typed(type_oid, value) => (type_oid, value),
     })
 }

@@ -78,7 +78,7 @@ unsafe fn has_shape(index: pg_sys::Relation, key: &Key, at: Column) -> bool {
         let count = key.parts.len() + 1;
         form.indisvalid
             && form.indisready
-            && (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+            && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
             && form.indnkeyatts as usize == count
             && *form.indkey.values.as_ptr().add(count - 1) == at.attno
             && *(*index).rd_indoption.add(count - 1) & 1 == 0

@@ -29,11 +29,6 @@ impl Row {
         Datum::from(self.tuple)
     }
 
-    #[inline]
-    pub fn is_same(self, other: Row) -> bool {
-        core::ptr::eq(self.tuple, other.tuple)
-    }
-
     /// The value of a user column, or `None` for NULL.
     #[inline]
     pub fn get(self, attno: i16) -> Option<Datum> {
