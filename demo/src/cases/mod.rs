@@ -8,6 +8,7 @@ mod lost_update;
 mod next_free_slot;
 mod one_account;
 mod swallowed_delete;
+mod two_in_a_week;
 
 use crate::server::Result;
 use crate::stage::Stage;
@@ -18,6 +19,7 @@ pub const ALL: &[Case] = &[
     one_account::CASE,
     fourth_post::CASE,
     next_free_slot::CASE,
+    two_in_a_week::CASE,
     forgotten_lock::CASE,
     swallowed_delete::CASE,
 ];
