@@ -8,6 +8,7 @@ mod lost_update;
 mod next_free_slot;
 mod one_account;
 mod swallowed_delete;
+mod transfer;
 mod two_in_a_week;
 
 use crate::server::Result;
@@ -15,7 +16,9 @@ use crate::stage::Stage;
 
 pub const ALL: &[Case] = &[
     lost_update::CASE,
-    last_item::CASE,
+    transfer::CASE,
+    last_item::VERSIONED,
+    last_item::TAKEN,
     one_account::CASE,
     fourth_post::CASE,
     next_free_slot::CASE,
