@@ -2,6 +2,8 @@
 //! with SELECT ... FOR UPDATE, the sender first: two transfers in opposite directions deadlock.
 
 use crate::cases::{Case, Ending, Half};
+use crate::crowd::WRITERS;
+use crate::reply::ask;
 use crate::screen::counted;
 use crate::server::{Failure, Result};
 use crate::stage::Stage;
@@ -28,6 +30,9 @@ const USERS: &str = "
 /// Each of the two transfers this much, in opposite directions.
 const AMOUNT: [i64; 2] = [30, 50];
 
+/// Transfers of each session when nobody is led.
+const ROUNDS: usize = 25;
+
 fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     stage.prepare(USERS)?;
     let mut story = stage.story(["ann sends 30 to bob", "bob sends 50 to ann"])?;
@@ -45,22 +50,67 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
             story.step(Two, &lock_both(2, 1))?;
         }
     }
-    // Whichever of the two does not wait, or waits no longer, finishes first.
     let mut done = 0;
-    for who in if story.waits(One) && half == Half::With { [Two, One] } else { [One, Two] } {
+    for who in [One, Two] {
         done += i64::from(finish(&mut story, who)?);
     }
     drop(story);
 
-    let sum = stage.count("SELECT sum(credits)::bigint FROM users")?;
     let ann = stage.count("SELECT credits::bigint FROM users WHERE id = 1")?;
-    let said = format!("{} of 2 done, {ann} + {} credits", counted(done, "transfer"), sum - ann);
+    let bob = stage.count("SELECT credits::bigint FROM users WHERE id = 2")?;
+    let said = format!("{} of 2 done, {ann} + {bob} credits", counted(done, "transfer"));
     let [sent, received] = AMOUNT;
     Ok(match done {
-        2 if sum == 200 && ann == 100 - sent + received => Ending::Held(said),
-        1 if sum == 200 => Ending::Race(format!("{said}, the other told 40P01 deadlock")),
+        2 if (ann, bob) == (100 - sent + received, 100 - received + sent) => {
+            everybody(stage, said)?
+        }
+        1 if ann + bob == 200 => Ending::Race(format!("{said}, the other told 40P01 deadlock")),
         _ => Ending::Unclear(said),
     })
+}
+
+/// Eight sessions, both directions, nobody led: every transfer has to go through.
+fn everybody(stage: &mut Stage, said: String) -> Result<Ending> {
+    let title =
+        format!("{WRITERS} sessions at once, {ROUNDS} transfers each, every other the other way");
+    let shown =
+        "BEGIN; SELECT raceguard.lock_rows('users', '[{\"id\": sender}, {\"id\": receiver}]')\n\
+                 UPDATE users, the sender; UPDATE users, the receiver; COMMIT";
+    let tally = stage.crowd(&title, shown, ROUNDS, |client, writer, round| {
+        let (sender, receiver) = if (writer + round) % 2 == 0 { (1, 2) } else { (2, 1) };
+        for statement in [
+            "BEGIN".to_owned(),
+            lock_both(sender, receiver),
+            pay(sender, "-", 1),
+            pay(receiver, "+", 1),
+            "COMMIT".to_owned(),
+        ] {
+            let reply = ask(client, &statement)?;
+            if reply.refusal().is_some() {
+                ask(client, "ROLLBACK")?;
+                return Ok(vec![reply.into()]);
+            }
+        }
+        Ok(vec!["transferred".into()])
+    })?;
+    let sum = stage.count("SELECT sum(credits)::bigint FROM users")?;
+    let deadlocks = tally.refused("40P01");
+    Ok(if deadlocks > 0 {
+        Ending::Race(format!("{said}; then {deadlocks} deadlocks between {WRITERS} sessions"))
+    } else if let Some(refusal) = tally.unexpected("40P01") {
+        Ending::Unclear(format!("{said}; then a session was told {refusal}"))
+    } else if sum != 200 {
+        Ending::Unclear(format!("{said}; then {sum} credits"))
+    } else {
+        Ending::Held(format!(
+            "{said}; then {} of {WRITERS} sessions, no deadlock",
+            WRITERS * ROUNDS
+        ))
+    })
+}
+
+fn pay(user: i64, sign: &str, amount: i64) -> String {
+    format!("UPDATE users SET credits = credits {sign} {amount}\n  WHERE id = {user}")
 }
 
 fn lock_one(pix_key: &str) -> String {
@@ -83,13 +133,7 @@ fn finish(story: &mut Story, who: Who) -> Result<bool> {
     }
     let (sender, receiver) = if who == One { (1, 2) } else { (2, 1) };
     let amount = AMOUNT[who.index()];
-    story.ask(
-        who,
-        &format!("UPDATE users SET credits = credits - {amount}\n  WHERE id = {sender}"),
-    )?;
-    story.ask(
-        who,
-        &format!("UPDATE users SET credits = credits + {amount}\n  WHERE id = {receiver}"),
-    )?;
+    story.ask(who, &pay(sender, "-", amount))?;
+    story.ask(who, &pay(receiver, "+", amount))?;
     Ok(story.ask(who, "COMMIT")?.refusal().is_none())
 }

@@ -48,17 +48,15 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
     }
     let refused = answers.iter().any(|answer| answer.refusal().is_some());
     story.ask(One, if refused { "ROLLBACK" } else { "COMMIT" })?;
+    let mut waited = false;
     if half == Half::With {
         // What the handler becomes: neither lock nor check, and still no second post beside it.
         story.ask(One, "BEGIN")?;
         answers.push(story.ask(One, &insert("first draft"))?);
         story.step(Two, &insert("another tab"))?;
-        let waited = story.waits(Two);
+        waited = story.waits(Two);
         story.ask(One, "COMMIT")?;
         answers.push(story.reply(Two)?);
-        if !waited {
-            return Ok(Ending::Unclear("the other tab did not wait".to_owned()));
-        }
     }
     drop(story);
 
@@ -68,6 +66,7 @@ fn play(stage: &mut Stage, half: Half) -> Result<Ending> {
         _ if posts > 1 => Ending::Race(said),
         [first, second, alone, beside]
             if posts == 1
+                && waited
                 && first.wrote(1)
                 && second.told("RG429")
                 && alone.wrote(1)
