@@ -1,4 +1,10 @@
 -- Keys that are equal in a nondeterministic collation, and in citext, are one key.
+-- A Postgres built without ICU or without contrib has nothing to show here.
+SELECT NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citext')
+    OR NOT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS lacks_them \gset
+\if :lacks_them
+\quit
+\endif
 CREATE EXTENSION raceguard;
 CREATE EXTENSION citext;
 CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);

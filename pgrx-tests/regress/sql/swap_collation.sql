@@ -1,4 +1,10 @@
 -- Letters that a type or a collation takes for equal are one key, and still another value.
+-- A Postgres built without ICU or without contrib has nothing to show here.
+SELECT NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'citext')
+    OR NOT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS lacks_them \gset
+\if :lacks_them
+\quit
+\endif
 CREATE EXTENSION raceguard;
 CREATE EXTENSION citext;
 SET client_min_messages = warning;
