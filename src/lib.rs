@@ -39,6 +39,7 @@ extension_sql_file!("../sql/guards.sql", name = "guards", requires = ["cooldown"
 extension_sql_file!("../sql/take.sql", name = "take", requires = ["version"]);
 extension_sql_file!("../sql/retry.sql", name = "retry", requires = ["take"]);
 extension_sql_file!("../sql/swap.sql", name = "swap", requires = ["guards"]);
+extension_sql_file!("../sql/parent.sql", name = "parent", requires = ["version"]);
 
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]

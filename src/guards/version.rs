@@ -38,6 +38,9 @@ pub enum Unstated {
     Reject,
 }
 
+/// The trigger function's name in SQL.
+pub const FUNCTION: &str = "version_guard";
+
 /// The options as they stand in the trigger's arguments.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Options<'a> {
@@ -91,7 +94,7 @@ pub enum BadArgument<'a> {
 #[derive(Clone, Copy)]
 pub struct Rule {
     pub options: Options<'static>,
-    column: Column,
+    pub column: Column,
     pub kind: Kind,
     /// Columns whose change needs a version.
     watched: Watched,
@@ -162,7 +165,8 @@ pub fn judge(
     }
 }
 
-fn build(trigger: Definition) -> Result<Rule, Report> {
+/// Builds the rule of a version guard's trigger.
+pub fn build(trigger: Definition) -> Result<Rule, Report> {
     let table = trigger.table();
     let name = trigger.name();
     let arguments = memory::keep_arguments(trigger);
@@ -235,11 +239,7 @@ fn column(table: Table, trigger: &str, name: &str) -> Result<Column, Report> {
 /// The trigger function `raceguard.version_guard`, BEFORE UPDATE row trigger.
 pub fn fire(firing: Firing) -> Result<Row, Report> {
     if !firing.is_row(Timing::Before) || firing.event() == Event::Delete {
-        return Err(errors::wrong_timing(
-            "version_guard",
-            firing.table(),
-            "BEFORE UPDATE FOR EACH ROW",
-        ));
+        return Err(errors::wrong_timing(FUNCTION, firing.table(), "BEFORE UPDATE FOR EACH ROW"));
     }
     let rule = cache::rule(firing.definition(), build)?;
     let new = firing.new_row();

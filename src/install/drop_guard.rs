@@ -3,7 +3,7 @@
 use super::arguments::{identifier, required};
 use super::target::Target;
 use super::trigger::{self, PREFIX};
-use super::{cap, cooldown};
+use super::{cap, cooldown, parent};
 use crate::errors;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
@@ -35,7 +35,8 @@ fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Repo
         "SELECT t.tgname, p.proname, encode(t.tgargs, 'hex') \
          FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
          JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'raceguard' \
-         WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND p.proname <> 'cap_full_guard' \
+         WHERE t.tgrelid = $1 AND NOT t.tgisinternal \
+           AND p.proname NOT IN ('cap_full_guard', 'parent_version_bump', 'parent_version_truncate') \
            AND t.tgname IN ($2::name, $3::name) ORDER BY t.tgname DESC LIMIT 1",
         &[
             Param::Oid(target.oid),
@@ -49,6 +50,9 @@ fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Repo
     if function == crate::guards::cap::FUNCTION {
         let guard = name.strip_prefix(PREFIX).unwrap_or(&name);
         return cap::remove(target, guard, drop_column);
+    }
+    if function == crate::guards::parent::FUNCTION {
+        return parent::drop_all(target, &name);
     }
     trigger::drop(target, &name)?;
     if function == crate::guards::cooldown::FUNCTION {

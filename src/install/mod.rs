@@ -8,6 +8,7 @@ mod definition;
 mod drop_guard;
 mod key;
 mod key_lock;
+mod parent;
 mod partitions;
 pub mod target;
 mod trigger;

@@ -5,14 +5,13 @@ use super::partitions::{refuse_guarded_partitions, refuse_inherited_guard};
 use super::target::{ColumnInfo, Target};
 use super::trigger::{self, Plan, Wanted};
 use crate::errors;
-use crate::guards::version::IGNORE;
+use crate::guards::version::{FUNCTION, IGNORE};
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{connected, one, pinned_search_path, run, Param};
 
 function_entry!(raceguard_add_version, crate::install::version::add_version);
 
-const FUNCTION: &str = "version_guard";
 const GUARD: &str = "version";
 const DEFAULT_COLUMN: &str = "version";
 

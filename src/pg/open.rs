@@ -27,6 +27,18 @@ pub fn open_table(oid: Oid) -> Result<OpenTable, Report> {
     Ok(OpenTable(unsafe { Table::from_raw(relation) }))
 }
 
+/// The same for a table that may have been dropped.
+pub fn try_open_table(oid: Oid) -> Result<Option<OpenTable>, Report> {
+    // SAFETY: as in `open_table`; NULL for a table that does not exist.
+    let relation = catch(|| unsafe { try_relation_open(oid, pg_sys::AccessShareLock as c_int) })?;
+    // SAFETY: as in `open_table`.
+    Ok((!relation.is_null()).then(|| OpenTable(unsafe { Table::from_raw(relation) })))
+}
+
+extern "C-unwind" {
+    fn try_relation_open(oid: Oid, mode: pg_sys::LOCKMODE) -> pg_sys::Relation;
+}
+
 impl OpenTable {
     pub fn table(&self) -> Table {
         self.0

@@ -61,6 +61,11 @@ impl Plan {
         Ok(Plan { plan, parameters: count as usize })
     }
 
+    /// The plan, for wrappers in this module tree.
+    pub(super) fn as_raw(&self) -> pg_sys::SPIPlanPtr {
+        self.plan
+    }
+
     /// Runs the statement with a snapshot of its own, and looks at the first row it returns.
     ///
     /// `values` must be as many as the parameters and of the types named in `prepare`.

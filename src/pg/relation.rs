@@ -1,6 +1,7 @@
 //! A table as a guard sees it: names, columns, primary key.
 
 use super::error::{catch, Report};
+use super::key_bytes::Shape;
 use super::raw;
 use super::text::{cstr, display, quote_ident, PgText};
 use super::tuple::Row;
@@ -54,6 +55,11 @@ impl Table {
         // SAFETY: the namespace of an open relation exists.
         let schema = unsafe { cstr(raw::get_namespace_name((*(*self.0).rd_rel).relnamespace)) };
         PgText::from_fmt(format_args!("{}.{}", quote_ident(schema), quote_ident(self.name())))
+    }
+
+    pub fn owner(self) -> Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relowner }
     }
 
     /// The number of columns, dropped ones included.
@@ -222,6 +228,16 @@ fn readable(relid: Oid, mut attnos: impl Iterator<Item = i16>) -> bool {
             && (raw::pg_class_aclcheck(relid, user, select) == granted
                 || attnos.all(|a| raw::pg_attribute_aclcheck(relid, a, user, select) == granted))
     }
+}
+
+/// How the values of a column lie in memory.
+///
+/// # Safety
+/// `attno` lies within the descriptor.
+pub unsafe fn shape(desc: pg_sys::TupleDesc, attno: i16) -> Shape {
+    // SAFETY: promised by the caller.
+    let attr = unsafe { &*attribute(desc, attno) };
+    Shape { length: attr.attlen, by_value: attr.attbyval }
 }
 
 #[cfg(not(feature = "pg18"))]

@@ -40,6 +40,13 @@ impl PgText {
     }
 }
 
+impl PgText {
+    /// The buffer, for Postgres functions that append to one.
+    pub fn as_raw(self) -> pg_sys::StringInfo {
+        self.0
+    }
+}
+
 impl Write for PgText {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         // SAFETY: appends `s.len()` bytes, enlarging the buffer as needed.

@@ -62,6 +62,14 @@ impl Definition {
         // SAFETY: tgargs holds `tgnargs` NUL-terminated strings.
         unsafe { cstr(*(*self.trigger).tgargs.add(n)) }
     }
+
+    /// Whether it fires for each row, and for ordinary sessions.
+    pub fn is_live_row_trigger(&self) -> bool {
+        // SAFETY: as in `id`.
+        let (kind, enabled) = unsafe { ((*self.trigger).tgtype, (*self.trigger).tgenabled as u8) };
+        kind as u32 & pg_sys::TRIGGER_TYPE_ROW != 0
+            && matches!(enabled, pg_sys::TRIGGER_FIRES_ON_ORIGIN | pg_sys::TRIGGER_FIRES_ALWAYS)
+    }
 }
 
 /// The prefix of guards' trigger names. It makes a guard fire after other triggers of the same
@@ -70,38 +78,35 @@ pub const PREFIX: &str = "zz_raceguard_";
 
 /// The first trigger on an open table that runs the function `raceguard.<function>`.
 pub fn find(table: Table, function: &str) -> Option<Definition> {
-    find_where(table, function, |_| true)
+    find_all(table, function).next()
 }
 
 /// The trigger of that name, if it runs the function `raceguard.<function>`.
 pub fn find_named(table: Table, function: &str, name: &str) -> Option<Definition> {
-    find_where(table, function, |definition| definition.name() == name)
+    find_all(table, function).find(|definition| definition.name() == name)
 }
 
-fn find_where(
-    table: Table,
-    function: &str,
-    wanted: impl Fn(&Definition) -> bool,
-) -> Option<Definition> {
+/// All triggers on an open table that run the function `raceguard.<function>`, by name.
+pub fn find_all(table: Table, function: &str) -> impl Iterator<Item = Definition> + use<'_> {
     // SAFETY: the relation is open, so its trigger array stays in place.
-    unsafe {
+    let (triggers, count) = unsafe {
         let triggers = (*table.as_raw()).trigdesc;
         if triggers.is_null() {
-            return None;
+            (core::ptr::null_mut(), 0)
+        } else {
+            ((*triggers).triggers, (*triggers).numtriggers as usize)
         }
-        for i in 0..(*triggers).numtriggers as usize {
-            let trigger = (*triggers).triggers.add(i);
+    };
+    (0..count).filter_map(move |i| {
+        // SAFETY: as above; the look-ups return text or NULL.
+        unsafe {
+            let trigger = triggers.add(i);
             let namespace = raw::get_func_namespace((*trigger).tgfoid);
-            let definition = Definition { trigger, table };
-            if cstr(raw::get_func_name((*trigger).tgfoid)) == function
-                && cstr(raw::get_namespace_name(namespace)) == "raceguard"
-                && wanted(&definition)
-            {
-                return Some(definition);
-            }
+            let matches = cstr(raw::get_func_name((*trigger).tgfoid)) == function
+                && cstr(raw::get_namespace_name(namespace)) == "raceguard";
+            matches.then_some(Definition { trigger, table })
         }
-        None
-    }
+    })
 }
 
 /// One firing of a row trigger. `Copy`: it only points at Postgres's `TriggerData`.
@@ -113,6 +118,7 @@ pub struct Firing {
 const EVENT_MASK: u32 = 0x03;
 const EVENT_DELETE: u32 = 0x01;
 const EVENT_UPDATE: u32 = 0x02;
+const EVENT_TRUNCATE: u32 = 0x03;
 const EVENT_ROW: u32 = 0x04;
 const EVENT_BEFORE: u32 = 0x08;
 const EVENT_TIMING_MASK: u32 = 0x18;
@@ -163,6 +169,18 @@ impl Firing {
             Timing::After => 0,
         };
         event & EVENT_ROW != 0 && event & EVENT_TIMING_MASK == wanted
+    }
+
+    /// Whether the trigger is a TRUNCATE trigger with the given timing.
+    pub fn is_truncate(&self, timing: Timing) -> bool {
+        let event = self.data().tg_event;
+        let wanted = match timing {
+            Timing::Before => EVENT_BEFORE,
+            Timing::After => 0,
+        };
+        event & EVENT_MASK == EVENT_TRUNCATE
+            && event & EVENT_ROW == 0
+            && event & EVENT_TIMING_MASK == wanted
     }
 
     /// The trigger that fires.
