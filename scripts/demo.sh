@@ -18,5 +18,5 @@ if [ "${1:-}" = psql ]; then
     trap : INT
     "$PG_BIN/psql"
 else
-    RACEGUARD_DEMO_DSN=$DSN "$TARGET/debug/raceguard-demo" --bindir "$PG_BIN"
+    RACEGUARD_DEMO_DSN=$DSN "$TARGET/debug/raceguard-demo"
 fi

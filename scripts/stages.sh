@@ -120,6 +120,16 @@ race() {
     return "$status"
 }
 
+# What `make demo` shows: each case is a test, and it fails where the race did not show or did not end.
+demo() {
+    local status=0
+    cluster_start demo
+    RACEGUARD_DEMO_DSN=$DSN cargo run --quiet --locked -p raceguard-demo 2>&1 | tee "$RUN/demo.log" || status=$?
+    [[ $(tail -n 1 "$RUN/demo.log") =~ ^([0-9]+)\ of\ ([0-9]+)\ cases ]] || { echo "the demo did not end"; return 1; }
+    counted "${BASH_REMATCH[1]}" $((BASH_REMATCH[2] - BASH_REMATCH[1]))
+    return "$status"
+}
+
 # A program pgrx-tests/*/run.sh: it finds a fresh cluster through DSN and the PG* variables, PG_BIN and
 # PG_MAJOR in its environment, and says "N passed, N failed" in its last line. It may start clusters
 # of its own with lib.sh.

@@ -38,6 +38,7 @@ if [ -n "$first" ]; then
     stage "race $first" race --seconds 60
     stage "race, backends killed" race --seconds 15 --kill-every 3
     stage "race, broken guards" race --self-test
+    stage "demo" demo
     for program in pgrx-tests/*/run.sh; do
         stage "$(basename "$(dirname "$program")")" program_suite "$program"
     done
