@@ -1,6 +1,9 @@
 //! The parents a transaction still has to bump, following its subtransactions.
 //!
-//! No Postgres in here: subtransactions are numbers that grow, as Postgres numbers them.
+//! No Postgres in here: subtransactions are numbers that grow, as Postgres numbers them. What
+//! happened since subtransaction n began, in it or in those inside it, released or not, bears n or
+//! a higher number, and what happened before a lower one. So a rollback of n undoes the newest
+//! entries down to n, and nothing has to be done when a savepoint is released.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,7 +28,7 @@ pub struct Notes<S> {
 struct Entry<S> {
     key: Rc<[u8]>,
     source: S,
-    /// The subtransaction that noted it. Never decreases along `entries`.
+    /// The subtransaction that noted it.
     sub: u32,
     handled: bool,
 }
@@ -110,21 +113,6 @@ impl<S: Copy> Notes<S> {
 
     pub fn end(&mut self) {
         self.running = None;
-    }
-
-    /// Subtransaction `sub` became part of `parent`.
-    pub fn commit(&mut self, sub: u32, parent: u32) {
-        for entry in self.entries.iter_mut().rev().take_while(|e| e.sub >= sub) {
-            entry.sub = parent;
-        }
-        for (_, by) in self.handled.iter_mut().rev().take_while(|h| h.1 >= sub) {
-            *by = parent;
-        }
-        for state in [&mut self.scheduled, &mut self.running] {
-            if state.is_some_and(|s| s >= sub) {
-                *state = Some(parent);
-            }
-        }
     }
 
     /// Subtransaction `sub` was rolled back.

@@ -168,12 +168,10 @@ fn never_bumped() -> Report {
 unsafe extern "C-unwind" fn subtransaction_ended(
     event: pg_sys::SubXactEvent::Type,
     sub: pg_sys::SubTransactionId,
-    parent: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
     _arg: *mut c_void,
 ) {
-    match event {
-        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => session().notes.abort(sub),
-        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => session().notes.commit(sub, parent),
-        _ => {}
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        session().notes.abort(sub);
     }
 }
