@@ -223,6 +223,9 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     if rule.ignores && !stated && !rule.watched.iter().any(|c| !same_image(old, new, *c)) {
         return Ok(if new_version == old_version { new } else { new.with(attno, old.get(attno)) });
     }
+    if !stated && numbering::is_numbering_slots(firing.table().oid()) {
+        return Ok(new);
+    }
     let Some(next) = next_version(rule, old_version) else {
         return Err(overflow(firing, rule));
     };
