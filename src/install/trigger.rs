@@ -128,7 +128,7 @@ pub fn plan(
 }
 
 /// The first argument counts by position, options in any order.
-fn same_arguments(a: &[String], b: &[String]) -> bool {
+pub fn same_arguments(a: &[String], b: &[String]) -> bool {
     let sorted = |arguments: &[String]| {
         let mut options: Vec<String> = arguments.iter().skip(1).cloned().collect();
         options.sort();
@@ -150,15 +150,26 @@ pub fn create(
     function: &str,
     arguments: &[String],
 ) -> Result<(), Report> {
+    run(&statement(target, name, events, when, function, arguments), &[])?;
+    Ok(())
+}
+
+/// The statement that creates a trigger, with arguments as in [`create`].
+pub fn statement(
+    target: &Target,
+    name: &str,
+    events: &str,
+    when: Option<&str>,
+    function: &str,
+    arguments: &[String],
+) -> String {
     let when = when.map(|w| format!(" WHEN ({w})")).unwrap_or_default();
-    let sql = format!(
+    format!(
         "CREATE TRIGGER {} {events} ON {} FOR EACH ROW{when} EXECUTE FUNCTION raceguard.{function}({})",
         identifier(name),
         target.qualified,
         list(arguments)
-    );
-    run(&sql, &[])?;
-    Ok(())
+    )
 }
 
 /// Drops a trigger.
