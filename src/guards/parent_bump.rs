@@ -23,6 +23,9 @@ struct Target {
     version: Option<i64>,
 }
 
+/// A parent table and the statements that reach its rows.
+type Way = (Rc<Parent>, Rc<Path>);
+
 /// What has been looked up and done since the bump began.
 #[derive(Default)]
 struct Bump {
@@ -108,7 +111,7 @@ impl Bump {
 
     /// The parent table and the statements that reach it; `None` if it was dropped, or its version
     /// guard is disabled, so that no write moves its versions.
-    fn way(&mut self, foreign_key: ForeignKey) -> Result<Option<(Rc<Parent>, Rc<Path>)>, Report> {
+    fn way(&mut self, foreign_key: ForeignKey) -> Result<Option<Way>, Report> {
         let oid = foreign_key.parent;
         let parent = match self.parents.get(&oid.to_u32()) {
             Some(known) => known.clone(),

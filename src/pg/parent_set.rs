@@ -137,10 +137,8 @@ fn register_callbacks() {
 unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
     use pg_sys::XactEvent::*;
     match event {
-        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => {
-            if session().notes.any_left() {
-                never_bumped().throw();
-            }
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE if session().notes.any_left() => {
+            never_bumped().throw()
         }
         XACT_EVENT_COMMIT | XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
             session().notes = Notes::new();

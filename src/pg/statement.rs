@@ -64,6 +64,9 @@ pub fn prepare(sql: String, types: &[Oid]) -> Result<Statement, Report> {
     Ok(statement)
 }
 
+/// A row: per column its [`key_bytes`], `None` for NULL.
+pub type RowBytes = [Option<Vec<u8>>];
+
 /// What a SELECT sees.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sight {
@@ -105,13 +108,13 @@ impl Moment {
 }
 
 impl Statement {
-    /// Runs a SELECT and hands each row to `visit`: per column its [`key_bytes`], `None` for NULL.
+    /// Runs a SELECT and hands each row to `visit`.
     pub fn select(
         &self,
         values: &[Option<Datum>],
         moment: Moment,
         sight: Sight,
-        mut visit: impl FnMut(&[Option<Vec<u8>>]),
+        mut visit: impl FnMut(&RowBytes),
     ) -> Result<(), Report> {
         self.execute(values, moment.seen(sight), core::ptr::null_mut(), true)?;
         read_rows(&mut visit)
@@ -132,10 +135,10 @@ impl Statement {
             }
         })?;
         self.execute(values, snapshot, crosscheck, false)?;
-        // SAFETY: SPI_processed belongs to the statement just run; the snapshot was registered
-        // above.
+        // SAFETY: SPI_processed belongs to the statement just run.
         let count = unsafe { pg_sys::SPI_processed };
         if !snapshot.is_null() {
+            // SAFETY: registered above.
             catch(|| unsafe { UnregisterSnapshot(snapshot) })?;
         }
         Ok(count)
@@ -159,7 +162,7 @@ impl Statement {
     }
 }
 
-fn read_rows(visit: &mut dyn FnMut(&[Option<Vec<u8>>])) -> Result<(), Report> {
+fn read_rows(visit: &mut dyn FnMut(&RowBytes)) -> Result<(), Report> {
     // SAFETY: SPI_tuptable and SPI_processed describe the statement just run.
     let (table, count) = unsafe { (pg_sys::SPI_tuptable, pg_sys::SPI_processed as usize) };
     if table.is_null() {
