@@ -18,7 +18,7 @@ need() {
 has_file() { compgen -G "$1"; }
 
 setup_packages() {
-    local majors=$1 major
+    local majors=$1 purpose=$2 major
     MISSING=() MISSING_PACKAGES=()
     need "the linker cc" gcc command -v cc
     need "the C library's headers" libc6-dev has_file "/usr/include/stdlib.h"
@@ -41,6 +41,9 @@ setup_packages() {
             ;;
         esac
     done
+    if [ "$purpose" = test ] && [[ " ${MISSING_PACKAGES[*]} " != *" python3-pip "* ]]; then
+        need "pip, which fetches the clients under test," python3-pip python3 -m pip --version
+    fi
     [ ${#MISSING[@]} != 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         printf 'raceguard: error: %s\n' "${MISSING[@]}" >&2
@@ -94,11 +97,11 @@ setup_cargo_pgrx() {
     find_cargo_pgrx || die "cargo-pgrx $version was installed below target/tools and does not run"
 }
 
-# setup MAJORS: everything, then PG_BIN and the rest for the first of the majors.
+# setup MAJORS [test]: everything, then PG_BIN and the rest for the first of the majors.
 setup() {
     local majors
     read -r -a majors <<<"$1"
-    setup_packages "${majors[*]}"
+    setup_packages "${majors[*]}" "${2:-}"
     setup_rust
     setup_cargo_pgrx
     if [ "$(id -u)" = 0 ]; then

@@ -23,7 +23,7 @@ only) first='' further=$2 ;;
 esac
 
 mkdir -p "$TARGET/test"
-setup "$first $further"
+setup "$first $further" ${first:+test}
 run_begin
 
 if [ -n "$first" ]; then

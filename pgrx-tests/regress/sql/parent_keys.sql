@@ -120,7 +120,7 @@ ALTER TABLE entries_2 ADD version bigint NOT NULL DEFAULT 1;
 ALTER TABLE entries ATTACH PARTITION entries_2 FOR VALUES FROM (100) TO (200);
 INSERT INTO accounts VALUES ('eu', 1), ('us', 1);
 -- The name was taken there, so Postgres chose another for the partition's foreign key.
-SELECT conname, contype FROM pg_constraint WHERE conrelid = 'entries_2'::regclass AND contype IN ('c', 'f') ORDER BY 1;
+SELECT contype, conname = 'booked' AS booked FROM pg_constraint WHERE conrelid = 'entries_2'::regclass AND contype IN ('c', 'f') ORDER BY 1;
 CREATE FUNCTION state() RETURNS text LANGUAGE sql AS $$
     SELECT concat_ws('  ',
         (SELECT string_agg(region || ':' || version, ' ' ORDER BY region) FROM accounts),
