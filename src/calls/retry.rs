@@ -7,17 +7,15 @@ use crate::pg::backoff;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::rows::return_output;
-use crate::pg::spi::c_statement;
 use crate::pg::transaction::{hindrance, Hindrance, Transactions};
 use core::ffi::CStr;
 use pgrx::pg_sys::Datum;
-use std::ffi::CString;
 
 function_entry!(raceguard_retry, crate::calls::retry::retry);
 
 /// What is asked for.
 struct Job {
-    statements: CString,
+    statements: &'static CStr,
     params: Option<Datum>,
     isolation: &'static CStr,
     max_attempts: i32,
@@ -51,13 +49,12 @@ fn retry(call: Call) -> Result<Value, Report> {
 }
 
 fn job(call: Call) -> Result<Job, Report> {
-    let statements = required(call.text(0)?, "statements")?;
     let isolation = required(call.text(2)?, "isolation")?;
     let delay = |n: usize, name: &str| -> Result<i64, Report> {
         not_negative(backoff::microseconds(required(call.datum(n), name)?), name)
     };
     Ok(Job {
-        statements: c_statement(&statements)?,
+        statements: required(call.c_text(0)?, "statements")?,
         params: call.plain(1)?,
         isolation: level(&isolation)?,
         max_attempts: at_least_one(required(call.int(3), "max_attempts")?)?,
@@ -105,7 +102,7 @@ fn repeat(transactions: Transactions, job: &Job) -> Result<i32, Report> {
 /// One attempt: a whole transaction. After an error it has still to be rolled back.
 fn once(transactions: Transactions, job: &Job) -> Result<(), Report> {
     transactions.command(job.isolation)?;
-    let code = transactions.run(&job.statements, job.params)?;
+    let code = transactions.run(job.statements, job.params)?;
     if code < 0 {
         return Err(not_possible(code));
     }

@@ -7,7 +7,7 @@ use super::error::{catch, Report};
 use super::raw;
 use super::text::cstr;
 use core::ffi::c_char;
-use core::ffi::c_int;
+use core::ffi::{c_int, CStr};
 use pgrx::pg_sys::{self, Datum, Oid};
 
 /// The arguments of one call. `Copy`: it points at Postgres's call information.
@@ -88,6 +88,17 @@ impl Call {
                 .map(|name| Some(unsafe { cstr(name?.cast_mut_ptr::<c_char>()) }.to_owned()))
                 .collect(),
         ))
+    }
+
+    /// A `text` argument byte for byte, whatever the server's encoding, as a C string in the current
+    /// memory context.
+    pub fn c_text(self, n: usize) -> Result<Option<&'static CStr>, Report> {
+        let Some(value) = self.datum(n) else {
+            return Ok(None);
+        };
+        // SAFETY: the datum is a text, which holds no zero byte; the copy is NUL-terminated and
+        // lives as long as the memory context, which for a function is longer than the call.
+        catch(|| unsafe { CStr::from_ptr(text_to_cstring(value.cast_mut_ptr())) }).map(Some)
     }
 
     /// An argument of variable length, in line and in the current memory context: it stays
@@ -190,6 +201,7 @@ extern "C-unwind" {
     );
     fn get_element_type(type_oid: Oid) -> Oid;
     fn get_func_signature(function: Oid, types: *mut *mut Oid, count: *mut c_int) -> Oid;
+    fn text_to_cstring(text: *const pg_sys::text) -> *mut c_char;
     fn pg_detoast_datum_copy(datum: *mut pg_sys::varlena) -> *mut pg_sys::varlena;
     fn get_fn_expr_argtype(flinfo: *mut pg_sys::FmgrInfo, argnum: c_int) -> Oid;
     fn get_fn_expr_variadic(flinfo: *mut pg_sys::FmgrInfo) -> bool;

@@ -250,3 +250,15 @@ ALTER SEQUENCE tries RESTART;
 CALL raceguard.retry('INSERT INTO done VALUES (70); SELECT measure()', '{"some": "params"}',
     max_attempts => 20000, base_delay => '0');
 SELECT b.last_value - a.last_value < 50000 AS no_growth FROM memory_1000 a, memory_10000 b;
+
+-- The statements reach Postgres byte for byte, whatever the encoding of the database.
+SELECT current_database() AS db \gset
+CREATE DATABASE regress_retry_latin1 ENCODING latin1 LOCALE 'C' TEMPLATE template0;
+\c regress_retry_latin1
+SET client_encoding = utf8;
+CREATE EXTENSION raceguard;
+CREATE TABLE names (name text);
+CALL raceguard.retry('INSERT INTO names VALUES (''Zoë''), ($1 ->> 0)', '["André"]');
+SELECT name, length(name), octet_length(name) FROM names;
+\c :db
+DROP DATABASE regress_retry_latin1;
