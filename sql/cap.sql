@@ -8,7 +8,7 @@ COMMENT ON FUNCTION raceguard.cap_guard() IS
 CREATE FUNCTION raceguard.cap_full_guard() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_cap_full_guard';
 COMMENT ON FUNCTION raceguard.cap_full_guard() IS
-'Trigger function of a cap, AFTER INSERT FOR EACH ROW WHEN (NEW.slot = 0), with the arguments of raceguard.cap_guard. Raises RG403 for a row that has gone in although no slot was free.';
+'Trigger function of a cap, AFTER INSERT FOR EACH ROW, with the arguments of raceguard.cap_guard. Raises RG403 for a row that has gone in although no slot was free.';
 
 CREATE FUNCTION raceguard.add_cap(
     target regclass,
@@ -36,3 +36,39 @@ CREATE FUNCTION raceguard.insert_next_slot(target regclass, new_row jsonb, on_fu
     LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_insert_next_slot';
 COMMENT ON FUNCTION raceguard.insert_next_slot(regclass, jsonb, text) IS
 'Inserts a row into a capped table and returns it whole, defaults and slot included. new_row: the columns as a JSON object; columns it leaves out take their defaults. on_full: error (RG403) or null (returns NULL, inserts nothing). Runs with the caller''s rights. Errors: RG403 the cap is full, 42703 unknown column, 55000 the table has no cap, and those of the INSERT itself.';
+
+CREATE FUNCTION raceguard.plan_cap(
+    target regclass,
+    key text,
+    slots int,
+    slot_column name DEFAULT 'slot',
+    predicate text DEFAULT NULL,
+    fill text DEFAULT 'lowest',
+    online boolean DEFAULT true,
+    guard name DEFAULT 'cap',
+    replace boolean DEFAULT false
+) RETURNS TABLE (step int, ddl text, lock_mode text, own_transaction boolean)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_plan_cap';
+COMMENT ON FUNCTION raceguard.plan_cap(regclass, text, int, name, text, text, boolean, name, boolean) IS
+'What add_cap with the same arguments does, as steps to run one by one on a big, busy table: none blocks writers for longer than a moment. lock_mode: the strongest table lock of the step. own_transaction: Postgres refuses the step inside a transaction block. Changes nothing itself; online and replace make no difference. Errors: those of add_cap.';
+
+CREATE PROCEDURE raceguard.number_slots(target regclass, guard name DEFAULT 'cap')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_number_slots';
+COMMENT ON PROCEDURE raceguard.number_slots(regclass, name) IS
+'Gives every row of a cap that has no slot yet one, 100 pages of the table to a transaction, while others write. A step of raceguard.plan_cap. Bumps no version. Killed, it is simply called again. Errors: 23514 more rows than slots (with the keys), 25001 inside a transaction block, 42704 no such cap, 42501 not the owner.';
+
+CREATE FUNCTION raceguard.set_cap(target regclass, slots int, guard name DEFAULT 'cap')
+    RETURNS text
+    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_set_cap';
+COMMENT ON FUNCTION raceguard.set_cap(regclass, int, name) IS
+'Allows another number of rows per key under a cap that stands. Reads the table once to check its rows, under a lock that writers wait for. Returns the trigger''s name. Errors: 23514 rows stand above the new number (with their keys), 42704 no such cap, 42501 not the owner, 22023.';
+
+CREATE FUNCTION raceguard.insert_or_get(
+    target regclass,
+    new_row jsonb,
+    OUT "row" jsonb,
+    OUT inserted boolean
+)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_insert_or_get';
+COMMENT ON FUNCTION raceguard.insert_or_get(regclass, jsonb) IS
+'Inserts a row, or returns the row that a unique constraint or index says is there already, without a race. new_row: the columns as a JSON object; columns it leaves out take their defaults. row: the whole row. inserted: whether it is the new one. Runs with the caller''s rights. Errors: 42703 unknown column, 55000 the row in the way cannot be found, 40001 it is newer than the snapshot of a REPEATABLE READ or SERIALIZABLE transaction, and those of the INSERT itself.';

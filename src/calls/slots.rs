@@ -47,7 +47,7 @@ fn insert_next_slot(call: Call) -> Result<Value, Report> {
     }
     require_cap(&open_table(target)?)?;
     let inserted = connected(|| {
-        let statement = insert_statement(target, &row)?;
+        let statement = insert_statement(target, &row, "")?;
         let row = row.to_string();
         let insert = || {
             let json = call::input(&row, pg_sys::JSONBOID, -1)?;
@@ -70,7 +70,11 @@ fn insert_next_slot(call: Call) -> Result<Value, Report> {
 }
 
 /// INSERT of the columns that the JSON object names; the others take their defaults.
-fn insert_statement(target: pg_sys::Oid, row: &serde_json::Value) -> Result<String, Report> {
+pub fn insert_statement(
+    target: pg_sys::Oid,
+    row: &serde_json::Value,
+    on_conflict: &str,
+) -> Result<String, Report> {
     let table = open_table(target)?;
     let handle = table.table();
     let Some(object) = row.as_object() else {
@@ -101,14 +105,14 @@ fn insert_statement(target: pg_sys::Oid, row: &serde_json::Value) -> Result<Stri
     let qualified = qualified.as_str();
     if columns.is_empty() {
         return Ok(format!(
-            "WITH given AS (SELECT $1) INSERT INTO {qualified} AS raceguard_row DEFAULT VALUES RETURNING pg_catalog.to_jsonb(raceguard_row)"
+            "WITH given AS (SELECT $1) INSERT INTO {qualified} AS raceguard_row DEFAULT VALUES {on_conflict} RETURNING pg_catalog.to_jsonb(raceguard_row)"
         ));
     }
     let list = columns.join(", ");
     Ok(format!(
         "INSERT INTO {qualified} AS raceguard_row ({list}) \
          SELECT {list} FROM pg_catalog.jsonb_populate_record(NULL::{qualified}, $1) \
-         RETURNING pg_catalog.to_jsonb(raceguard_row)"
+         {on_conflict} RETURNING pg_catalog.to_jsonb(raceguard_row)"
     ))
 }
 

@@ -138,6 +138,8 @@ pub enum Slot {
     Prefer(i64),
     /// The guard chooses.
     Choose,
+    /// The row stood here before the cap and has no slot yet: it gets one if one is free.
+    Number,
     /// The row moves to another partition, whose guard chooses; the slot it had.
     Moves(Option<i64>),
 }
@@ -171,8 +173,9 @@ pub fn on_insert(null_key: bool, given: Option<i64>, preferred: Option<i64>) -> 
     }
 }
 
-/// What the slot of an UPDATEd row inside the cap comes to. A slot counts as given only if it is not NULL and differs from
-/// OLD's, so that an ORM that writes back a slot it read does no harm.
+/// What the slot of an UPDATEd row inside the cap comes to. A slot counts as given only if it is
+/// neither NULL nor 0 and differs from OLD's, so that an ORM that writes back a slot it read does no
+/// harm.
 pub fn on_update(
     null_key: bool,
     stays: bool,
@@ -180,14 +183,14 @@ pub fn on_update(
     old: Option<i64>,
     new: Option<i64>,
 ) -> Slot {
-    let given = new.filter(|_| new != old);
+    let given = new.filter(|slot| new != old && *slot != 0);
     match given {
         _ if moves => Slot::Moves(given.or(old)),
         _ if null_key => Slot::Keep(1),
         Some(slot) => Slot::Given(slot),
         None if stays => match old {
             Some(slot) => Slot::Keep(slot),
-            None => Slot::Choose,
+            None => Slot::Number,
         },
         None => Slot::Choose,
     }
@@ -249,16 +252,18 @@ fn settle(
             return Ok(Some(slot));
         }
         Slot::Prefer(slot) => Some(slot),
-        Slot::Choose => None,
+        Slot::Choose | Slot::Number => None,
     };
     match choose(firing.table(), rule, key, preferred)? {
         Some(slot) => Ok(Some(slot)),
         None if firing.event() == Event::Insert => Ok(Some(0)),
+        // While a cap is being added online; once its CHECK stands, it judges.
+        None if decision == Slot::Number => Ok(None),
         None => Err(full(firing.table(), firing.trigger_name(), rule, key)),
     }
 }
 
-/// The trigger function `raceguard.cap_full_guard`, AFTER INSERT row trigger WHEN (NEW.slot = 0).
+/// The trigger function `raceguard.cap_full_guard`, AFTER INSERT row trigger.
 pub fn fire_full(firing: Firing) -> Result<Row, Report> {
     if !firing.is_row(Timing::After) || firing.event() == Event::Delete {
         let timing = "AFTER INSERT FOR EACH ROW";
@@ -339,6 +344,7 @@ pub fn choose(
 
 /// The slot a new row of the key would get as of now, without reserving it.
 pub fn peek(table: Table, rule: &Rule, key: &KeyValues) -> Option<i64> {
+    rule.index.lock();
     let scan = rule.index.open(table, key);
     let slots = rule.options.slots;
     if rule.options.fill == Fill::Append {
@@ -386,13 +392,15 @@ impl Search<'_> {
     fn past_highest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
         let mut pass = scan.pass(Direction::Highest);
         let highest = pass.next_taken().unwrap_or(0);
-        pass.done();
+        let mut chosen = None;
         for slot in highest + 1..=self.rule.options.slots {
-            if self.reserve(scan, slot, None)? {
-                return Ok(Some(slot));
+            if self.reserve(scan, slot, Some(&pass))? {
+                chosen = Some(slot);
+                break;
             }
         }
-        Ok(None)
+        pass.done();
+        Ok(chosen)
     }
 
     /// The lowest free slot.

@@ -26,6 +26,8 @@ fn an_update_that_writes_back_its_slot_keeps_it() {
     assert_eq!(on_update(false, true, false, Some(2), Some(2)), Slot::Keep(2));
     assert_eq!(on_update(false, true, false, Some(2), None), Slot::Keep(2));
     assert_eq!(on_update(false, true, false, Some(2), Some(3)), Slot::Given(3));
+    assert_eq!(on_update(false, true, false, Some(2), Some(0)), Slot::Keep(2));
+    assert_eq!(on_update(false, true, false, None, None), Slot::Number);
     assert_eq!(on_update(false, false, false, Some(2), Some(2)), Slot::Choose);
     assert_eq!(on_update(false, false, true, Some(2), Some(2)), Slot::Moves(Some(2)));
 }

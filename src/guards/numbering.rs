@@ -1,5 +1,5 @@
-//! Lets one writer pass the version guard with a version that is no successor: raceguard's own
-//! backfill, while it runs.
+//! Lets one writer pass the version guard with a version that is no successor, raceguard's own
+//! backfill, or with none at all, its numbering of slots.
 
 use core::cell::Cell;
 use pgrx::pg_sys::Oid;
@@ -15,6 +15,8 @@ struct Numbers {
 }
 
 thread_local! {
+    /// The table whose slots are being numbered.
+    static SLOTS: Cell<Option<u32>> = const { Cell::new(None) };
     static CURRENT: Cell<Option<Numbers>> = const { Cell::new(None) };
 }
 
@@ -31,6 +33,26 @@ impl Drop for Numbering {
     fn drop(&mut self) {
         CURRENT.set(self.0);
     }
+}
+
+/// Ends the numbering of slots when dropped, after an error too.
+pub struct NumberingSlots(Option<u32>);
+
+/// UPDATEs of `table` that state no version leave it alone, until the result is dropped.
+pub fn begin_slots(table: Oid) -> NumberingSlots {
+    NumberingSlots(SLOTS.replace(Some(table.to_u32())))
+}
+
+impl Drop for NumberingSlots {
+    fn drop(&mut self) {
+        SLOTS.set(self.0);
+    }
+}
+
+/// Whether the slots of a table are being numbered.
+#[inline]
+pub fn is_numbering_slots(table: Oid) -> bool {
+    SLOTS.get() == Some(table.to_u32())
 }
 
 /// Whether an UPDATE is the backfill's. A trigger of the table that writes to it in between has to

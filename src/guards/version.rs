@@ -258,6 +258,9 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     if rule.ignores && stated == Stated::Nothing && !rule.watched.differ(old, new) {
         return Ok(keep_version(rule, old, new));
     }
+    if stated == Stated::Nothing && numbering::is_numbering_slots(firing.table().oid()) {
+        return Ok(keep_version(rule, old, new));
+    }
     let Some(next) = next_version(rule, stored) else {
         return Err(reports::overflow(firing, rule));
     };

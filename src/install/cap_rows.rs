@@ -1,20 +1,23 @@
 //! The rows that stand in a table when a cap is added: counted, and numbered into slots.
 
 use super::arguments::identifier;
-use super::cap::Cap;
+use super::cap_definition::Cap;
 use super::target::Target;
 use crate::errors;
 use crate::pg::error::Report;
-use crate::pg::spi::{run, Param};
+use crate::pg::spi::{run, without_row_security, Param};
 
 /// Gives every row inside the cap a slot, or refuses and names the keys that have too many rows.
 /// Rows that have a slot keep it; the others take the free numbers of their key in primary-key
 /// order. Triggers stay silent: numbering bumps no version.
 pub fn number(target: &Target, cap: &Cap) -> Result<(), Report> {
-    // A table whose row security the owner has to obey would hide rows from the numbering.
-    run("SET LOCAL row_security = off", &[])?;
+    without_row_security(|| renumber(target, cap))
+}
+
+fn renumber(target: &Target, cap: &Cap) -> Result<(), Report> {
+    refuse_overfull(target, cap)?;
+    refuse_above(target, cap)?;
     let member = members(target, cap)?;
-    refuse_overfull(target, cap, &member)?;
     let enable = silence(target)?;
     let slot = identifier(&cap.column);
     let (table, condition) = (&target.qualified, cap.condition());
@@ -72,25 +75,23 @@ fn names(cap: &Cap, prefix: &str) -> String {
 }
 
 /// 23514 with the keys that have more rows than slots, the worst first.
-fn refuse_overfull(target: &Target, cap: &Cap, member: &str) -> Result<(), Report> {
+pub fn refuse_overfull(target: &Target, cap: &Cap) -> Result<(), Report> {
     let names = names(cap, "");
     let rows = run(
         &format!(
-            "SELECT ROW({names})::text, n, count(*) OVER () \
-             FROM (SELECT DISTINCT {names}, n FROM ({member}) AS m WHERE n > $1) AS over \
-             ORDER BY n DESC, 1 LIMIT 10"
+            "SELECT ROW({names})::text, n, count(*) OVER () FROM ( \
+               SELECT {names}, count(*) AS n FROM {table} AS x, LATERAL (SELECT {key}) AS r({names}) \
+               WHERE ({condition}) AND num_nulls({names}) = 0 GROUP BY {names} HAVING count(*) > $1) AS over \
+             ORDER BY n DESC, 1 LIMIT 10",
+            table = target.qualified,
+            key = cap.key,
+            condition = cap.condition(),
         ),
         &[Param::Int(cap.slots as i64)],
     )?;
     let Some(first) = rows.first() else { return Ok(()) };
     let total: usize = first[2].as_deref().and_then(|n| n.parse().ok()).unwrap_or(rows.len());
-    let mut list: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let text = |i: usize| row[i].as_deref().unwrap_or_default();
-            format!("{} has {} rows", text(0), text(1))
-        })
-        .collect();
+    let mut list: Vec<String> = rows.iter().map(|row| pair(row, "has", "rows")).collect();
     if total > rows.len() {
         list.push(format!("and {} more keys", total - rows.len()));
     }
@@ -101,6 +102,45 @@ fn refuse_overfull(target: &Target, cap: &Cap, member: &str) -> Result<(), Repor
     .detail(format_args!("Key ({}): {}.", cap.key, list.join(", ")))
     .hint(format_args!("Remove rows of these keys first, or allow more slots."))
     .table(target.oid))
+}
+
+/// 23514 with the rows that stand in a slot above the cap's last.
+pub fn refuse_above(target: &Target, cap: &Cap) -> Result<(), Report> {
+    if target.column(&cap.column)?.is_none() {
+        return Ok(());
+    }
+    let names = names(cap, "");
+    let rows = run(
+        &format!(
+            "SELECT ROW({names})::text, x.{slot}, count(*) OVER () \
+             FROM {table} AS x, LATERAL (SELECT {key}) AS r({names}) \
+             WHERE ({condition}) AND x.{slot} NOT BETWEEN 0 AND $1 ORDER BY 2 DESC, 1 LIMIT 10",
+            slot = identifier(&cap.column),
+            table = target.qualified,
+            key = cap.key,
+            condition = cap.condition(),
+        ),
+        &[Param::Int(cap.slots as i64)],
+    )?;
+    let Some(first) = rows.first() else { return Ok(()) };
+    let total: usize = first[2].as_deref().and_then(|n| n.parse().ok()).unwrap_or(rows.len());
+    let mut list: Vec<String> = rows.iter().map(|row| pair(row, "in slot", "")).collect();
+    if total > rows.len() {
+        list.push(format!("and {} more rows", total - rows.len()));
+    }
+    Err(Report::error(
+        errors::CHECK_VIOLATION,
+        format_args!("rows of \"{}\" stand outside slots 1 to {}", target.name, cap.slots),
+    )
+    .detail(format_args!("Key ({}): {}.", cap.key, list.join(", ")))
+    .hint(format_args!("Delete these rows, or set their \"{}\" to a free slot, first.", cap.column))
+    .table(target.oid)
+    .column(&cap.column))
+}
+
+fn pair(row: &[Option<String>], verb: &str, unit: &str) -> String {
+    let text = |i: usize| row[i].as_deref().unwrap_or_default();
+    format!("{} {verb} {} {unit}", text(0), text(1)).trim_end().to_owned()
 }
 
 /// The columns of the primary key, or the rows' places where there is none.

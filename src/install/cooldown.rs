@@ -143,7 +143,7 @@ fn install(target: &Target, cooldown: &Cooldown, replace: bool) -> Result<Value,
 
 /// The index that `add_cooldown` creates where none of the right shape stands.
 pub fn index_name(target: &Target, guard: &str) -> String {
-    super::cap::index_name(target, &format!("{guard}_idx"))
+    super::cap_definition::index_name(target, &format!("{guard}_idx"))
 }
 
 /// Whether an index of the right shape stands already.

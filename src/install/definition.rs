@@ -1,6 +1,6 @@
 //! `guard_definition`: a guard's trigger arguments as jsonb, for the view `raceguard.guards`.
 
-use super::cap;
+use super::cap_definition;
 use super::trigger::decode_arguments;
 use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::Report;
@@ -27,7 +27,7 @@ fn guard_definition(call: Call) -> Result<Value, Report> {
             let mut definition = options(text(0), &decode_arguments(text(1)));
             if text(0) == crate::guards::cap::FUNCTION {
                 let table = pg_sys::Oid::from(text(2).parse::<u32>().unwrap_or_default());
-                for option in cap::key_and_predicate(table, &definition)? {
+                for option in cap_definition::key_and_predicate(table, &definition)? {
                     insert(&mut definition, &option);
                 }
             }

@@ -1,7 +1,9 @@
 //! The DDL that puts a guard on a table, changes it and takes it away.
 
 pub mod arguments;
-mod cap;
+pub mod cap;
+pub mod cap_definition;
+mod cap_plan;
 mod cap_rows;
 mod cooldown;
 mod definition;
@@ -10,6 +12,7 @@ mod key;
 mod key_lock;
 mod parent;
 mod partitions;
+mod set_cap;
 pub mod target;
-mod trigger;
+pub mod trigger;
 mod version;

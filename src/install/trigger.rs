@@ -150,15 +150,26 @@ pub fn create(
     function: &str,
     arguments: &[String],
 ) -> Result<(), Report> {
+    run(&statement(target, name, events, when, function, arguments), &[])?;
+    Ok(())
+}
+
+/// The statement that creates a trigger, with arguments as in [`create`].
+pub fn statement(
+    target: &Target,
+    name: &str,
+    events: &str,
+    when: Option<&str>,
+    function: &str,
+    arguments: &[String],
+) -> String {
     let when = when.map(|w| format!(" WHEN ({w})")).unwrap_or_default();
-    let sql = format!(
+    format!(
         "CREATE TRIGGER {} {events} ON {} FOR EACH ROW{when} EXECUTE FUNCTION raceguard.{function}({})",
         identifier(name),
         target.qualified,
         list(arguments)
-    );
-    run(&sql, &[])?;
-    Ok(())
+    )
 }
 
 /// Drops a trigger.

@@ -23,6 +23,7 @@ extern "C-unwind" {
         ctid: pg_sys::ItemPointer,
         operation: pg_sys::XLTW_Oper::Type,
     );
+    fn LockRelationOid(relation: Oid, mode: pg_sys::LOCKMODE);
     fn pg_get_indexdef_columns(index: Oid, pretty: bool) -> *mut c_char;
     fn FunctionCall2Coll(
         function: *mut pg_sys::FmgrInfo,
@@ -98,8 +99,15 @@ unsafe fn has_shape(index: pg_sys::Relation, slot: i16) -> bool {
             && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
             && count >= 2
             && *form.indkey.values.as_ptr().add(count - 1) == slot
-            && predicate_conditions(index).any(|(_, uses)| uses.contains(slot))
+            && predicate_conditions(index).any(|(node, uses)| excludes_zero(node, uses, slot))
     }
+}
+
+/// Whether a condition is `slot > 0`, by its form: a comparison that uses nothing but the slot. An
+/// index on `slot IS NOT NULL` would hold the slot 0 of rows that are about to be refused.
+unsafe fn excludes_zero(node: *mut pg_sys::Node, uses: Uses, slot: i16) -> bool {
+    // SAFETY: every node begins with its tag.
+    unsafe { uses.is_only(slot) && (*node).type_ == pg_sys::NodeTag::T_OpExpr }
 }
 
 /// The columns that a condition uses.
@@ -107,12 +115,6 @@ unsafe fn has_shape(index: pg_sys::Relation, slot: i16) -> bool {
 struct Uses(*mut pg_sys::Bitmapset);
 
 impl Uses {
-    fn contains(self, attno: i16) -> bool {
-        let member = attno as c_int - pg_sys::FirstLowInvalidHeapAttributeNumber;
-        // SAFETY: a valid or empty set.
-        unsafe { raw::bms_is_member(member, self.0) }
-    }
-
     fn is_only(self, attno: i16) -> bool {
         let member = attno as c_int - pg_sys::FirstLowInvalidHeapAttributeNumber;
         // SAFETY: a valid or empty set.
@@ -237,6 +239,12 @@ pub fn partition_constraint(table: Table) -> Option<Key> {
 }
 
 impl CapIndex {
+    /// Locks the index for a reader until its transaction ends; a writer has done so already.
+    pub fn lock(&self) {
+        // SAFETY: plain frames or inside `catch`.
+        unsafe { LockRelationOid(self.oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+    }
+
     /// Whether the row in a slot is subject to the cap.
     #[inline]
     pub fn covers(&self, row: *mut pg_sys::TupleTableSlot) -> bool {
@@ -280,13 +288,13 @@ impl CapIndex {
     /// Starts reading the slots of a key.
     #[inline]
     pub fn open(&self, table: Table, key: &KeyValues) -> Scan {
-        // SAFETY: there is a condition for each part; the writer holds a lock on every index of
-        // the table, a reader has opened it.
+        // SAFETY: there is a condition for each part. The lock on the table keeps its indexes:
+        // DROP INDEX conflicts with it, DROP INDEX and REINDEX CONCURRENTLY wait for it.
         unsafe {
             for (i, value) in key.as_slice().iter().enumerate() {
                 (*self.conditions.add(i)).sk_argument = *value;
             }
-            let index = raw::index_open(self.oid, pg_sys::AccessShareLock as c_int);
+            let index = raw::index_open(self.oid, pg_sys::NoLock as c_int);
             Scan {
                 table,
                 index,
@@ -451,9 +459,7 @@ impl Scan {
     #[inline]
     pub fn close(self) {
         // SAFETY: opened in `CapIndex::open`.
-        unsafe {
-            raw::index_close(self.index, pg_sys::AccessShareLock as c_int);
-        }
+        unsafe { raw::index_close(self.index, pg_sys::NoLock as c_int) }
     }
 }
 

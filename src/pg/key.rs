@@ -328,6 +328,14 @@ fn no_collation(table: Table, expression: *mut pg_sys::Node) -> Report {
     .table(table.oid())
 }
 
+/// An expression as Postgres writes it, in plain frames.
+///
+/// # Safety
+/// The expression's only relation is `table`.
+pub unsafe fn deparse_node(table: Table, expression: *mut pg_sys::Node) -> PgText {
+    deparse(table, expression)
+}
+
 fn deparse(table: Table, expression: *mut pg_sys::Node) -> PgText {
     let name = PgText::from_fmt(format_args!("{}", table.name()));
     // SAFETY: the expression's only relation is `table`.

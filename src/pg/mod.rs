@@ -7,6 +7,7 @@ pub mod cache;
 pub mod call;
 pub mod cap_index;
 pub mod clock;
+pub mod column_default;
 pub mod compare;
 pub mod entry;
 pub mod error;

@@ -58,3 +58,34 @@ pub fn return_output(call: Call, value: Datum) -> Result<Value, Report> {
     })
     .map(Value::Raw)
 }
+
+/// Returns `rows` as those of a function declared `RETURNS TABLE` with columns of these types.
+pub fn return_rows<const N: usize>(call: Call, rows: &[[Datum; N]]) -> Result<Value, Report> {
+    let fcinfo = call.as_raw();
+    let (first, count) = (rows.as_ptr(), rows.len());
+    let nulls = [false; N];
+    // SAFETY: as in `return_set`; every row has as many values as the function has columns.
+    catch(|| unsafe {
+        InitMaterializedSRF(fcinfo, 0);
+        let result = &*((*fcinfo).resultinfo as *mut pg_sys::ReturnSetInfo);
+        for i in 0..count {
+            let values = (*first.add(i)).as_ptr();
+            tuplestore_putvalues(result.setResult, result.setDesc, values, nulls.as_ptr());
+        }
+    })?;
+    Ok(Value::Null)
+}
+
+/// Returns one row of a function with these output arguments.
+pub fn return_record<const N: usize>(call: Call, values: [Datum; N]) -> Result<Value, Report> {
+    let fcinfo = call.as_raw();
+    let nulls = [false; N];
+    // SAFETY: as in `return_output`, with `N` columns.
+    catch(|| unsafe {
+        let mut desc = core::ptr::null_mut();
+        get_call_result_type(fcinfo, core::ptr::null_mut(), &mut desc);
+        let tuple = heap_form_tuple(BlessTupleDesc(desc), values.as_ptr(), nulls.as_ptr());
+        HeapTupleHeaderGetDatum((*tuple).t_data)
+    })
+    .map(Value::Raw)
+}

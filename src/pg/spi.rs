@@ -5,6 +5,7 @@ use super::error::{catch, Report};
 use super::raw;
 use super::text::cstr;
 use crate::errors;
+use core::ffi::CStr;
 use core::ffi::{c_char, c_int, c_long};
 use pgrx::pg_sys::{self, Datum, Oid};
 use std::ffi::CString;
@@ -171,12 +172,26 @@ pub fn check(code: c_int) -> Result<(), Report> {
 
 /// Runs `body` with `search_path` set to pg_catalog, restoring it afterwards.
 pub fn pinned_search_path<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    with_setting(c"search_path", c"pg_catalog, pg_temp", body)
+}
+
+/// Runs `body` with row security off: a statement whose rows it would filter fails instead.
+pub fn without_row_security<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    with_setting(c"row_security", c"off", body)
+}
+
+fn with_setting<T>(
+    name: &CStr,
+    value: &CStr,
+    body: impl FnOnce() -> Result<T, Report>,
+) -> Result<T, Report> {
+    let (name, value) = (name.as_ptr(), value.as_ptr());
     // SAFETY: opens a GUC nesting level, closed below; after an error the rollback closes it.
     let level = catch(|| unsafe {
         let level = raw::NewGUCNestLevel();
         raw::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
+            name,
+            value,
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
             pg_sys::GucAction::GUC_ACTION_SAVE,
