@@ -5,7 +5,7 @@ use super::cap_definition::{drop_check, index_definition, slot_indexes, Cap};
 use super::cap_rows;
 use super::key::{canonical_key, canonical_predicate};
 use super::target::Target;
-use super::trigger::{self, Existing, Plan, Wanted};
+use super::trigger::{self, Existing, Plan};
 use crate::errors;
 use crate::guards::cap::FUNCTION;
 use crate::pg::call::{function_entry, Call, Value};
@@ -53,11 +53,7 @@ fn install(target: &Target, cap: &Cap, online: bool, replace: bool) -> Result<Va
     }
     target.lock("ACCESS EXCLUSIVE")?;
     let standing = standing(target, &name)?;
-    let mut arguments = cap.arguments();
-    arguments.push(format!("key={}", cap.key));
-    arguments.extend(cap.predicate.as_ref().map(|p| format!("predicate={p}")));
-    let wanted = Wanted { guard: &cap.guard, function: FUNCTION, arguments };
-    match trigger::plan(target, standing, &wanted, replace)? {
+    match trigger::plan(target, standing, &cap.wanted(), replace)? {
         Plan::Keep(name) => return Ok(Value::Text(name)),
         Plan::Replace(_) => {
             if online {

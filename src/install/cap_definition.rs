@@ -2,7 +2,7 @@
 
 use super::arguments::{identifier, quote_if_needed, LONGEST_NAME};
 use super::target::Target;
-use super::trigger;
+use super::trigger::{self, Wanted};
 use crate::guards::cap::{FULL_FUNCTION, FUNCTION};
 use crate::pg::error::Report;
 use crate::pg::key::bare;
@@ -31,6 +31,14 @@ impl Cap {
             arguments.push(format!("fill={}", self.fill));
         }
         arguments
+    }
+
+    /// What to compare a standing cap with: the arguments, and the key and predicate of the index.
+    pub fn wanted(&self) -> Wanted<'_> {
+        let mut arguments = self.arguments();
+        arguments.push(format!("key={}", self.key));
+        arguments.extend(self.predicate.as_ref().map(|p| format!("predicate={p}")));
+        Wanted { guard: &self.guard, function: FUNCTION, arguments }
     }
 
     /// The predicate as a condition; TRUE without one.
@@ -75,6 +83,16 @@ impl Cap {
     pub fn add_check(&self, target: &Target, not_valid: &str) -> String {
         let (table, name) = (&target.qualified, identifier(&self.check_name()));
         format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}{not_valid}", self.check())
+    }
+
+    /// Whether the CHECK stands, and if so, whether it is known to hold for all rows.
+    pub fn standing_check(&self, target: &Target) -> Result<Option<bool>, Report> {
+        let rows = run(
+            "SELECT convalidated FROM pg_constraint \
+             WHERE conrelid = $1 AND contype = 'c' AND conname = $2::name",
+            &[Param::Oid(target.oid), Param::Text(&self.check_name())],
+        )?;
+        Ok(rows.first().map(|row| row[0].as_deref() == Some("t")))
     }
 
     pub fn drop_check(&self, target: &Target) -> String {

@@ -6,10 +6,11 @@
 //! before the triggers would leave rows that change their key to run into a unique violation.
 
 use super::arguments::{identifier, literal};
-use super::cap::asked_for;
+use super::cap::{asked_for, standing};
 use super::cap_definition::Cap;
 use super::cap_rows;
 use super::target::Target;
+use super::trigger;
 use crate::pg::call::{function_entry, text_datum, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::rows::return_rows;
@@ -37,6 +38,7 @@ fn plan_cap(call: Call) -> Result<Value, Report> {
     let steps = connected(|| {
         let (target, cap) = asked_for(call)?;
         pinned_search_path(|| {
+            refuse_other(&target, &cap)?;
             without_row_security(|| {
                 cap_rows::refuse_overfull(&target, &cap)?;
                 cap_rows::refuse_above(&target, &cap)
@@ -74,21 +76,50 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
             steps.push(concurrently(cap.create_index(target, "CONCURRENTLY ")));
         }
     }
+    let (name, full) = cap.trigger_names()?;
     let lock = "SHARE ROW EXCLUSIVE";
-    // The one that refuses first: without it a full cap would let rows in.
-    steps.push(step(lock, cap.create_full_trigger(target)?));
-    steps.push(step(lock, cap.create_trigger(target)?));
-    steps.push(Step {
-        ddl: format!("CALL raceguard.number_slots({}, {})", literal(table), literal(&cap.guard)),
-        lock: "ROW EXCLUSIVE",
-        alone: true,
-    });
-    steps.push(step("ACCESS EXCLUSIVE", cap.add_check(target, " NOT VALID")));
-    steps.push(step(
-        "SHARE UPDATE EXCLUSIVE",
-        format!("ALTER TABLE {table} VALIDATE CONSTRAINT {}", identifier(&cap.check_name())),
-    ));
+    // The one that refuses comes first: without it a full cap would let rows in.
+    if !has_trigger(target, &full)? {
+        steps.push(step(lock, cap.create_full_trigger(target)?));
+    }
+    if !has_trigger(target, &name)? {
+        steps.push(step(lock, cap.create_trigger(target)?));
+    }
+    let check = cap.standing_check(target)?;
+    if check.is_none() {
+        let (table, guard) = (literal(table), literal(&cap.guard));
+        steps.push(Step {
+            ddl: format!("CALL raceguard.number_slots({table}, {guard})"),
+            lock: "ROW EXCLUSIVE",
+            alone: true,
+        });
+        steps.push(step("ACCESS EXCLUSIVE", cap.add_check(target, " NOT VALID")));
+    }
+    if check != Some(true) {
+        let name = identifier(&cap.check_name());
+        let ddl = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}");
+        steps.push(step("SHARE UPDATE EXCLUSIVE", ddl));
+    }
     Ok(steps)
+}
+
+/// 42710 if a guard of that name stands with another definition.
+fn refuse_other(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let (name, _) = cap.trigger_names()?;
+    let Some(standing) = standing(target, &name)? else { return Ok(()) };
+    let wanted = cap.wanted();
+    if trigger::same_arguments(&standing.arguments, &wanted.arguments) {
+        return Ok(());
+    }
+    trigger::plan(target, Some(standing), &wanted, false).map(|_| ())
+}
+
+fn has_trigger(target: &Target, name: &str) -> Result<bool, Report> {
+    let rows = run(
+        "SELECT FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2::name",
+        &[Param::Oid(target.oid), Param::Text(name)],
+    )?;
+    Ok(!rows.is_empty())
 }
 
 /// The partitions that hold rows.

@@ -128,7 +128,7 @@ pub fn plan(
 }
 
 /// The first argument counts by position, options in any order.
-fn same_arguments(a: &[String], b: &[String]) -> bool {
+pub fn same_arguments(a: &[String], b: &[String]) -> bool {
     let sorted = |arguments: &[String]| {
         let mut options: Vec<String> = arguments.iter().skip(1).cloned().collect();
         options.sort();

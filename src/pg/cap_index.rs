@@ -23,6 +23,7 @@ extern "C-unwind" {
         ctid: pg_sys::ItemPointer,
         operation: pg_sys::XLTW_Oper::Type,
     );
+    fn fix_opfuncids(node: *mut pg_sys::Node);
     fn LockRelationOid(relation: Oid, mode: pg_sys::LOCKMODE);
     fn pg_get_indexdef_columns(index: Oid, pretty: bool) -> *mut c_char;
     fn FunctionCall2Coll(
@@ -234,7 +235,12 @@ pub fn partition_constraint(table: Table) -> Option<Key> {
             return None;
         }
         let list = RelationGetPartitionQual(table.as_raw());
-        (!list.is_null()).then(|| Key::of_conditions(list))
+        if list.is_null() {
+            return None;
+        }
+        // Unlike an index's predicate it has not been through the planner.
+        fix_opfuncids(list as *mut pg_sys::Node);
+        Some(Key::of_conditions(list))
     }
 }
 
