@@ -392,13 +392,15 @@ impl Search<'_> {
     fn past_highest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
         let mut pass = scan.pass(Direction::Highest);
         let highest = pass.next_taken().unwrap_or(0);
-        pass.done();
+        let mut chosen = None;
         for slot in highest + 1..=self.rule.options.slots {
-            if self.reserve(scan, slot, None)? {
-                return Ok(Some(slot));
+            if self.reserve(scan, slot, Some(&pass))? {
+                chosen = Some(slot);
+                break;
             }
         }
-        Ok(None)
+        pass.done();
+        Ok(chosen)
     }
 
     /// The lowest free slot.

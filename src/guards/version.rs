@@ -259,7 +259,7 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
         return Ok(keep_version(rule, old, new));
     }
     if stated == Stated::Nothing && numbering::is_numbering_slots(firing.table().oid()) {
-        return Ok(new);
+        return Ok(keep_version(rule, old, new));
     }
     let Some(next) = next_version(rule, stored) else {
         return Err(reports::overflow(firing, rule));
