@@ -6,6 +6,7 @@
 //! stood. The sequence counts in steps of up to [`ROOM`], which leaves a row that many updates before
 //! it meets the version of the next one.
 
+use crate::calls::backfill_position::Position;
 use crate::calls::table::Guard;
 use crate::errors;
 use crate::guards::numbering;
@@ -15,9 +16,7 @@ use crate::pg::error::{catch, Report};
 use crate::pg::privilege::row_security_applies;
 use crate::pg::spi::{pinned_search_path, run, Param, Rows};
 use crate::pg::value::Kind;
-use core::cell::RefCell;
 use pgrx::pg_sys::Oid;
-use std::collections::HashMap;
 
 /// Updates of a row before it may meet the version of another one.
 const ROOM: i64 = 1000;
@@ -44,22 +43,6 @@ struct Leaf {
     qualified: String,
 }
 
-/// How far this session has come. Only a help: what it misses is found by the second pass.
-#[derive(Clone, Default)]
-struct Position {
-    sequence: u32,
-    /// The first pass goes over every row, once. The second, for rows that were locked or moved
-    /// meanwhile, looks only at rows last written before this transaction: rows that others insert
-    /// or update while it runs would keep it going for ever.
-    written_before: Option<String>,
-    leaf: usize,
-    after: Option<String>,
-}
-
-thread_local! {
-    static POSITIONS: RefCell<HashMap<u32, Position>> = RefCell::default();
-}
-
 /// What one batch did.
 struct Batch {
     picked: i64,
@@ -84,10 +67,13 @@ impl Backfill<'_> {
         else {
             return Ok(0);
         };
-        let mut position = self.position(sequence);
+        let mut position = match Position::of(self.target.oid, sequence.oid) {
+            Some(position) => position,
+            None => Position::start(sequence.oid, 1)?,
+        };
         loop {
             while let Some(leaf) = leaves.get(position.leaf) {
-                let done = self.batch(sequence, leaf, &position, batch, true)?;
+                let done = self.batch(sequence, leaf, &position, batch)?;
                 if done.picked == 0 {
                     position.leaf += 1;
                     position.after = None;
@@ -95,41 +81,47 @@ impl Backfill<'_> {
                 }
                 position.after = done.last;
                 if done.written > 0 {
-                    self.keep(Some(position));
+                    position.keep(self.target.oid);
                     return Ok(done.written);
                 }
             }
-            if position.written_before.is_some() {
-                break;
+            if position.is_last_round() || !self.any_left(sequence)? {
+                Position::forget(self.target.oid);
+                pinned_search_path(|| self.finish(sequence))?;
+                return Ok(0);
             }
-            position = Position {
-                sequence: position.sequence,
-                written_before: Some(next_transaction()?),
-                ..Position::default()
-            };
-        }
-        for leaf in &leaves {
-            if let Some(done) = self.wait_for_one(sequence, leaf, &position)? {
-                self.keep(Some(position));
-                return Ok(done);
+            for leaf in &leaves {
+                if let Some(done) = self.wait_for_one(sequence, leaf, &position)? {
+                    position.keep(self.target.oid);
+                    return Ok(done);
+                }
             }
+            position = Position::start(sequence.oid, position.round + 1)?;
         }
-        self.keep(None);
-        pinned_search_path(|| self.finish(sequence))?;
-        Ok(0)
     }
 
     /// Rows still to be done, all of them where the backfill has not begun.
     pub fn remaining(&self) -> Result<i64, Report> {
         pinned_search_path(|| {
-            let column = identifier(&self.guard.column);
-            let below = match self.sequence()? {
-                Some(sequence) => format!("WHERE coalesce({column} < {}, true)", sequence.below),
+            let undone = match self.sequence()? {
+                Some(sequence) => format!("WHERE {}", self.undone(sequence)),
                 None => String::new(),
             };
-            let rows = run(&format!("SELECT count(*) FROM {} {below}", self.rows()), &[])?;
+            let rows = run(&format!("SELECT count(*) FROM {} {undone}", self.rows()), &[])?;
             Ok(number(&rows, 0))
         })
+    }
+
+    fn any_left(&self, sequence: Sequence) -> Result<bool, Report> {
+        pinned_search_path(|| {
+            let undone = self.undone(sequence);
+            let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {undone})", self.rows());
+            Ok(run(&sql, &[])?[0][0].as_deref() == Some("t"))
+        })
+    }
+
+    fn undone(&self, sequence: Sequence) -> String {
+        format!("coalesce({} < {}, true)", identifier(&self.guard.column), sequence.below)
     }
 
     fn check(&self) -> Result<(), Report> {
@@ -261,66 +253,33 @@ impl Backfill<'_> {
             .collect())
     }
 
-    /// Numbers one batch. Rows that somebody has locked are passed over, or, with `skip` off,
-    /// waited for.
-    ///
-    /// The rows are found by their place, in the order in which they lie in the table. Statements
-    /// qualify everything: triggers of the table run with the caller's search_path.
+    /// Numbers one batch. Rows that somebody has locked are passed over.
     fn batch(
         &self,
         sequence: Sequence,
         leaf: &Leaf,
         position: &Position,
         batch: i64,
-        skip: bool,
     ) -> Result<Batch, Report> {
-        let column = identifier(&self.guard.column);
-        let old = match position.written_before {
-            Some(_) => {
-                "AND raceguard.row_version(s.xmin)::pg_catalog.int8 OPERATOR(pg_catalog.<) $3::pg_catalog.int8"
-            }
-            None => "AND $3 IS NULL",
-        };
-        let sql = format!(
-            "WITH picked AS MATERIALIZED (\
-               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
-               WHERE s.ctid OPERATOR(pg_catalog.>) $1::pg_catalog.tid \
-                 AND coalesce(s.{column} OPERATOR(pg_catalog.<) {below}, true) {old} \
-               LIMIT $2 FOR NO KEY UPDATE OF s {skip}), \
-             written AS (\
-               UPDATE ONLY {leaf} AS t SET {column} = pg_catalog.nextval('{sequence}'::pg_catalog.regclass) \
-               WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT p.place FROM picked AS p)) RETURNING 1) \
-             SELECT (SELECT pg_catalog.count(*) FROM picked), (SELECT pg_catalog.count(*) FROM written), \
-                    (SELECT pg_catalog.max(p.place) FROM picked AS p)",
-            leaf = leaf.qualified,
-            below = sequence.below,
-            sequence = sequence.oid.to_u32(),
-            skip = if skip { "SKIP LOCKED" } else { "" },
-        );
-        let _numbering = numbering::begin(leaf.oid, sequence.below, sequence.from);
-        let rows = run(
-            &sql,
-            &[
-                Param::Text(position.after.as_deref().unwrap_or("(0,0)")),
-                Param::Int(batch),
-                Param::OptText(position.written_before.as_deref()),
-            ],
-        )?;
-        Ok(Batch { picked: number(&rows, 0), written: number(&rows, 1), last: rows[0][2].clone() })
+        let after = position.after.as_deref().unwrap_or("(0,0)");
+        let condition = "s.ctid OPERATOR(pg_catalog.>) $2::pg_catalog.tid";
+        self.number(sequence, leaf, (condition, after), batch, "SKIP LOCKED")
     }
 
-    /// Waits for a row that somebody has locked, holding no other row meanwhile.
+    /// Waits for a row that was last written before the round began, holding no other row
+    /// meanwhile. `None` if there is none.
     fn wait_for_one(
         &self,
         sequence: Sequence,
         leaf: &Leaf,
         position: &Position,
     ) -> Result<Option<i64>, Report> {
-        let top = Position { after: None, ..position.clone() };
-        // The first attempt may find that the row was written while it waited; then it holds the
-        // row, and the second sees what it has become.
+        let condition = "raceguard.row_version(s.xmin)::pg_catalog.int8 \
+                         OPERATOR(pg_catalog.<) $2::pg_catalog.int8";
+        // The first attempt may find that the row was locked, and nothing else, while it waited; then
+        // it holds the row, and the second sees what it has become.
         for _ in 0..3 {
-            let done = self.batch(sequence, leaf, &top, 1, false)?;
+            let done = self.number(sequence, leaf, (condition, &position.began), 1, "")?;
             if done.picked == 0 {
                 return Ok(None);
             }
@@ -337,19 +296,34 @@ impl Backfill<'_> {
         .table(self.target.oid))
     }
 
-    fn position(&self, sequence: Sequence) -> Position {
-        let sequence = sequence.oid.to_u32();
-        POSITIONS
-            .with_borrow(|positions| positions.get(&self.target.oid.to_u32()).cloned())
-            .filter(|position| position.sequence == sequence)
-            .unwrap_or(Position { sequence, ..Position::default() })
-    }
-
-    fn keep(&self, position: Option<Position>) {
-        POSITIONS.with_borrow_mut(|positions| match position {
-            Some(position) => positions.insert(self.target.oid.to_u32(), position),
-            None => positions.remove(&self.target.oid.to_u32()),
-        });
+    /// Numbers up to `limit` rows that meet a condition on `$2`. They are found by their place.
+    /// The statement qualifies everything: triggers of the table run with the caller's search_path.
+    fn number(
+        &self,
+        sequence: Sequence,
+        leaf: &Leaf,
+        (condition, value): (&str, &str),
+        limit: i64,
+        locked: &str,
+    ) -> Result<Batch, Report> {
+        let sql = format!(
+            "WITH picked AS MATERIALIZED (\
+               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
+               WHERE coalesce(s.{column} OPERATOR(pg_catalog.<) {below}, true) AND {condition} \
+               LIMIT $1 FOR NO KEY UPDATE OF s {locked}), \
+             written AS (\
+               UPDATE ONLY {leaf} AS t SET {column} = pg_catalog.nextval('{sequence}'::pg_catalog.regclass) \
+               WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT p.place FROM picked AS p)) RETURNING 1) \
+             SELECT (SELECT pg_catalog.count(*) FROM picked), (SELECT pg_catalog.count(*) FROM written), \
+                    (SELECT pg_catalog.max(p.place) FROM picked AS p)",
+            leaf = leaf.qualified,
+            column = identifier(&self.guard.column),
+            below = sequence.below,
+            sequence = sequence.oid.to_u32(),
+        );
+        let _numbering = numbering::begin(leaf.oid, sequence.below, sequence.from);
+        let rows = run(&sql, &[Param::Int(limit), Param::Text(value)])?;
+        Ok(Batch { picked: number(&rows, 0), written: number(&rows, 1), last: rows[0][2].clone() })
     }
 
     fn too_narrow(&self, count: i64, highest: i64) -> Report {
@@ -367,15 +341,6 @@ impl Backfill<'_> {
         .table(self.target.oid)
         .column(&self.guard.column)
     }
-}
-
-/// The number of the next transaction to begin, with its epoch.
-fn next_transaction() -> Result<String, Report> {
-    let rows = run(
-        "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text",
-        &[],
-    )?;
-    Ok(rows.first().and_then(|row| row[0].clone()).unwrap_or_default())
 }
 
 fn number(rows: &Rows, column: usize) -> i64 {

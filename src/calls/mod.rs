@@ -3,6 +3,7 @@
 mod arguments;
 mod attempt;
 mod backfill;
+mod backfill_position;
 mod backfill_step;
 mod cooldown;
 mod insert_or_get;

@@ -5,6 +5,7 @@
 //! the transaction goes stale with it.
 
 use super::error::{catch, Report};
+use super::privilege::is_standby;
 use super::raw;
 use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
@@ -90,8 +91,13 @@ fn set((_, flags): (u32, Vec<Rc<Cell<bool>>>)) {
 }
 
 /// Takes the lock of an UPDATE on a table, as the UPDATE will; changes that others have committed
-/// reach the watches before this returns.
+/// reach the watches before this returns. A standby grants only the lock of a reader, and refuses
+/// the UPDATE itself with 25006.
 pub fn lock_for_writing(relid: Oid) -> Result<(), Report> {
+    let mode = match is_standby() {
+        true => pg_sys::AccessShareLock,
+        false => pg_sys::RowExclusiveLock,
+    };
     // SAFETY: locks any OID; one that names no table locks nothing.
-    catch(|| unsafe { LockRelationOid(relid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE) })
+    catch(|| unsafe { LockRelationOid(relid, mode as pg_sys::LOCKMODE) })
 }
