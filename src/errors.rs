@@ -4,6 +4,7 @@
 use crate::pg::error::{Report, SqlState};
 use crate::pg::guc::{error_style, ErrorStyle};
 use crate::pg::relation::Table;
+use crate::pg::text::quote_literal;
 use core::fmt::Arguments;
 use pgrx::pg_sys::Oid;
 
@@ -184,15 +185,21 @@ pub fn guard_column_missing(trigger: &str, table: Table, column: &str, remedy: &
     .column(column)
 }
 
-/// A guard whose key cannot be read any more: a column of it was renamed, dropped or changed to a
-/// type that cannot be a key, or a function it uses is gone. Bad arguments are 39P01; what does not
-/// come from the key (a cancelled statement, lack of memory) stays as it is.
-pub fn guard_key_broken(trigger: &str, table: Table, key: &str, cause: Report) -> Report {
+/// A guard whose key (or predicate: `what`) cannot be read any more: a column of it was renamed,
+/// dropped or changed to a type that cannot be a key, or a function it uses is gone. Bad arguments
+/// are 39P01; what does not come from the key (a cancelled statement, lack of memory) stays as it is.
+pub fn guard_text_broken(
+    trigger: &str,
+    table: Table,
+    what: &str,
+    text: &str,
+    cause: Report,
+) -> Report {
     if cause.is(SYNTAX_ERROR) {
         return wrong_argument(
             trigger,
             table,
-            format_args!("\"{key}\" is not a key: {}.", cause.message_text()),
+            format_args!("\"{text}\" is not a {what}: {}.", cause.message_text()),
         );
     }
     if !cause.is_in_class(b"42") || cause.is(INSUFFICIENT_PRIVILEGE) {
@@ -201,7 +208,7 @@ pub fn guard_key_broken(trigger: &str, table: Table, key: &str, cause: Report) -
     Report::error(
         cause.code(),
         format_args!(
-            "guard \"{trigger}\" on table \"{}\" cannot use its key ({key})",
+            "guard \"{trigger}\" on table \"{}\" cannot use its {what} ({text})",
             table.name()
         ),
     )
@@ -210,8 +217,9 @@ pub fn guard_key_broken(trigger: &str, table: Table, key: &str, cause: Report) -
         cause.message_text()
     ))
     .hint(format_args!(
-        "Add the guard with its new key and replace => true, or take it off: SELECT raceguard.drop_guard({}, '{trigger}');",
-        table.root_literal()
+        "Add the guard with its new {what} and replace => true, or take it off: SELECT raceguard.drop_guard({}, {});",
+        table.root_literal(),
+        quote_literal(trigger)
     ))
     .table(table.oid())
 }

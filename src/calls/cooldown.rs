@@ -4,9 +4,9 @@ use super::arguments::required;
 use super::key_values;
 use crate::errors;
 use crate::guards::cooldown::{self, Rule};
-use crate::pg::cache;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{catch, Report};
+use crate::pg::instant::Clock;
 use crate::pg::open::{open_table, OpenTable};
 use crate::pg::privilege;
 use crate::pg::trigger;
@@ -24,11 +24,15 @@ fn next_allowed(call: Call) -> Result<Value, Report> {
     let values = key_values::of_json(&key, &rule.key, Some(rule.options.key))?;
     let instant = catch(|| {
         let now = rule.clock.now();
-        let first = match &values {
+        let next = match &values {
             Some(values) => cooldown::first_allowed(rule, &rule.key.of_values(values), now, None),
             None => now,
         };
-        rule.clock.to_timestamptz(first)
+        // On a date column "now" is today's midnight.
+        match next == now {
+            true => Clock::TimestampTz.now(),
+            false => rule.clock.to_timestamptz(next),
+        }
     })?;
     Ok(Value::Raw(Datum::from(instant)))
 }
@@ -37,10 +41,8 @@ fn next_allowed(call: Call) -> Result<Value, Report> {
 fn rule(table: &OpenTable, guard: &str) -> Result<&'static Rule, Report> {
     let handle = table.table();
     let name = format!("{}{guard}", trigger::PREFIX);
-    let found = catch(|| {
-        trigger::find_named(handle, cooldown::FUNCTION, &name)
-            .map(|definition| cache::rule(definition, cooldown::build))
-    })?;
+    let found =
+        catch(|| trigger::find_named(handle, cooldown::FUNCTION, &name).map(cooldown::rule))?;
     found.unwrap_or_else(|| {
         Err(Report::error(
             errors::NOT_IN_PREREQUISITE_STATE,

@@ -5,11 +5,13 @@
 //! at: their own check comes later, under the same lock. There is no unique index behind a
 //! cooldown, so the look must not miss a row: it never uses a dirty snapshot.
 
+use super::cooldown_reports as reports;
 use super::locking;
+use super::outcome::{self, Mode};
 use crate::errors::{self, Code};
 use crate::pg::cache;
-use crate::pg::error::Report;
-use crate::pg::instant::{Clock, Period};
+use crate::pg::error::{catch, Report};
+use crate::pg::instant::{is_finite, Clock, Period};
 use crate::pg::key::{self, Key, KeyValues};
 use crate::pg::memory::{self, Buffer};
 use crate::pg::relation::{Column, Table};
@@ -24,6 +26,9 @@ guard_entry!(raceguard_cooldown_guard, "cooldown_guard", crate::guards::cooldown
 
 /// The trigger function's name in SQL.
 pub const FUNCTION: &str = "cooldown_guard";
+
+/// The most rows that a cooldown may allow: for each row it reads all of its key within a period.
+pub const MAX_ROWS: usize = 1_000_000;
 
 /// The options as they stand in the trigger's arguments.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -45,7 +50,7 @@ pub fn parse<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<Options
             Some(("period", period)) => options.period = period,
             Some(("predicate", predicate)) => options.predicate = Some(predicate),
             Some(("max_rows", number)) => match number.parse() {
-                Ok(rows @ 1..=1_000_000) => options.max_rows = rows,
+                Ok(rows @ 1..=MAX_ROWS) => options.max_rows = rows,
                 _ => return Err(argument),
             },
             _ => return Err(argument),
@@ -68,6 +73,8 @@ pub struct Rule {
     at: Column,
     pub clock: Clock,
     period: Period,
+    /// No period is longer.
+    reach: i64,
     /// Every leaf that can hold rows of one key.
     leaves: &'static [TimeIndex],
     root: Oid,
@@ -80,41 +87,47 @@ pub struct Span {
     pub end: i64,
 }
 
-/// Whether more than `max_rows` rows fall within one period around the row at `at`. The spans are
-/// those of all rows of the key that may share a period with it, itself included, in ascending
-/// order; windows it does not belong to are not judged.
+/// Whether the row at `at` lies within the period of a row, its own included, that holds more than
+/// `max_rows` rows. The spans are those of all rows of the key that may share a period with it,
+/// itself included, in ascending order; periods it does not belong to are not judged.
 pub fn exceeds(spans: &[Span], at: i64, max_rows: usize) -> bool {
-    spans.windows(max_rows + 1).any(|window| match (window.first(), window.last()) {
-        (Some(first), Some(last)) => first.at <= at && at <= last.at && last.at < first.end,
-        _ => false,
+    spans.iter().enumerate().any(|(i, start)| {
+        start.at <= at
+            && at < start.end
+            && spans.get(i + max_rows).is_some_and(|last| last.at < start.end)
     })
 }
 
 /// The first instant from `from` on at which another row would be allowed beside those of `spans`
-/// (ascending): only where some row's period ends can that change. `end_of` is the period's end of
-/// a row at an instant.
+/// (ascending). `end_of` is the end of the period of a row at an instant.
+///
+/// A row at an instant shares a period with too many others in one of two ways: it lies in the
+/// period of a row that already has `max_rows` in it, or its own period holds that many. While it
+/// moves forward it can become free of others only where such a full period ends. One pass over
+/// the rows therefore finds the instant, except where the wall clock is set back and a later row's
+/// period may end first: there the loop goes on to an instant that is certainly allowed.
 pub fn next_allowed(
     spans: &[Span],
     from: i64,
     max_rows: usize,
     end_of: impl Fn(i64) -> i64,
-    with: &mut Buffer<Span>,
 ) -> i64 {
-    let mut candidate = from;
-    loop {
-        with.clear();
-        let position = spans.partition_point(|s| s.at <= candidate);
-        with.extend(&spans[..position]);
-        with.push(Span { at: candidate, end: end_of(candidate) });
-        with.extend(&spans[position..]);
-        if !exceeds(with.as_slice(), candidate, max_rows) {
-            return candidate;
+    let is_full = |i: usize, end: i64| spans.get(i + max_rows - 1).is_some_and(|s| s.at < end);
+    let has_room = |at: i64| !is_full(spans.partition_point(|s| s.at < at), end_of(at));
+    let mut allowed = from;
+    for (i, span) in spans.iter().enumerate() {
+        if span.end <= allowed || !is_full(i, span.end) {
+            continue;
         }
-        match spans.iter().map(|s| s.end).filter(|end| *end > candidate).min() {
-            Some(later) => candidate = later,
-            None => return candidate,
+        if allowed < span.at && has_room(allowed) {
+            return allowed;
         }
+        allowed = span.end;
     }
+    while !has_room(allowed) {
+        allowed = end_of(allowed);
+    }
+    allowed
 }
 
 /// Builds the rule of a cooldown trigger.
@@ -133,15 +146,31 @@ pub fn build(trigger: Definition) -> Result<Rule, Report> {
     cache::depend_on(tree);
     let mut leaves = Buffer::new(members.len());
     for leaf in members {
-        let found = time_index::with_table(*leaf, |leaf| {
+        leaves.push(time_index::with_table(*leaf, |leaf| {
             let (key, at, clock, predicate) = compile(leaf, trigger.name(), &options)?;
-            Ok(time_index::find(leaf, &key, predicate, options.predicate, at, clock))
-        })?;
-        leaves.push(found.ok_or_else(|| no_index(trigger, &options))?);
+            time_index::find(leaf, &key, predicate, options.predicate, at, clock)
+                .ok_or_else(|| reports::no_index(trigger, leaf, &options))
+        })?);
     }
-    let period = Period::parse(options.period);
-    let (leaves, root) = (leaves.into_slice(), table.root());
-    Ok(Rule { options, key, predicate, at, clock, period, leaves, root })
+    let period = catch(|| Period::parse(options.period)).ok();
+    let period = period.filter(|p| p.is_positive() && p.is_finite()).ok_or_else(|| {
+        let problem = format_args!("\"{}\" is not a positive period.", options.period);
+        errors::wrong_argument(trigger.name(), table, problem)
+    })?;
+    let (leaves, root, reach) = (leaves.into_slice(), table.root(), clock.reach(period));
+    Ok(Rule { options, key, predicate, at, clock, period, reach, leaves, root })
+}
+
+/// The rule of a cooldown's trigger, with every leaf it reads locked: an index cannot be dropped
+/// or replaced any more once the leaf is locked, and what was committed before is known by then.
+pub fn rule(trigger: Definition) -> Result<&'static Rule, Report> {
+    loop {
+        let rule = cache::rule(trigger, build)?;
+        let others = time_index::lock(rule.leaves, trigger.table());
+        if !others || core::ptr::eq(rule, cache::rule(trigger, build)?) {
+            return Ok(rule);
+        }
+    }
 }
 
 type Compiled = (Key, Column, Clock, Option<Key>);
@@ -163,36 +192,28 @@ fn compile(table: Table, trigger: &str, options: &Options<'static>) -> Result<Co
             format_args!("Column \"{}\" is not date, timestamp or timestamptz.", options.at),
         )
     })?;
-    let (key, predicate) = key::with_pinned_path(|| {
-        let key = key::parse(table, options.key)?.compile(table);
-        let predicate = options.predicate.map(|p| {
-            let text = PgText::from_fmt(format_args!("({p})"));
-            Ok(key::parse(table, text.as_str())?.compile(table))
-        });
-        Ok((key, predicate.transpose()?))
-    })?;
+    // Postgres's parser raises its errors, a renamed column for one, by itself.
+    let read = |what: &str, shown: &str, text: &str| {
+        catch(|| key::with_pinned_path(|| Ok(key::parse(table, text)?.compile(table))))
+            .and_then(|outcome| outcome)
+            .map_err(|cause| errors::guard_text_broken(trigger, table, what, shown, cause))
+    };
+    let key = read("key", options.key, options.key)?;
+    let predicate = match options.predicate {
+        Some(predicate) => {
+            let condition = PgText::from_fmt(format_args!("({predicate})"));
+            Some(read("predicate", predicate, condition.as_str())?)
+        }
+        None => None,
+    };
+    if predicate.is_some_and(|p| !p.is_condition()) {
+        let problem = format_args!("The predicate is not a boolean expression.");
+        return Err(errors::wrong_argument(trigger, table, problem));
+    }
     if let Some(part) = key.unhashable() {
         return Err(key::no_hash_function(part).table(table.oid()));
     }
     Ok((key, at, clock, predicate))
-}
-
-fn no_index(trigger: Definition, options: &Options) -> Report {
-    let table = trigger.table();
-    Report::error(
-        errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!(
-            "guard \"{}\" on table \"{}\" has lost its index",
-            trigger.name(),
-            table.name()
-        ),
-    )
-    .detail(format_args!("There is no valid btree index on ({}, {}).", options.key, options.at))
-    .hint(format_args!(
-        "Create it again, on every partition, or drop the guard with raceguard.drop_guard."
-    ))
-    .table(table.oid())
-    .constraint(trigger.name())
 }
 
 /// The trigger function `raceguard.cooldown_guard`, AFTER INSERT OR UPDATE row trigger.
@@ -201,9 +222,12 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
         let timing = "AFTER INSERT OR UPDATE FOR EACH ROW";
         return Err(errors::wrong_timing(FUNCTION, firing.table(), timing));
     }
-    let rule = cache::rule(firing.definition(), build)?;
+    let rule = rule(firing.definition())?;
     let (new, slot) = (firing.new_row(), firing.new_slot());
-    let Some(at) = new.get(rule.at.attno).map(|d| rule.clock.read(d)) else { return Ok(new) };
+    let Some(at) = new.get(rule.at.attno).map(|d| rule.clock.read(d)).filter(|at| is_finite(*at))
+    else {
+        return Ok(new);
+    };
     if rule.predicate.is_some_and(|p| !p.is_true(slot)) {
         return Ok(new);
     }
@@ -212,20 +236,13 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
         return Ok(new);
     }
     locking::lock_key(rule.root, rule.key.hash(key.as_slice()))?;
-    let end = rule.clock.plus(at, rule.period);
-    let mut spans = Buffer::new(rule.options.max_rows + 1);
-    read(rule, &key, rule.clock.before(at, rule.period), |span| {
-        if span.at >= end {
-            return false;
-        }
-        if span.end > at {
-            spans.push(span);
-        }
-        true
-    });
-    let spans = sorted(rule, spans);
-    if exceeds(spans, at, rule.options.max_rows) {
-        return Err(running(firing, rule, &key, at));
+    let mut spans = Buffer::new(rule.options.max_rows.min(64) + 1);
+    read(rule, &key, at, rule.reach, |span| spans.push(span));
+    if exceeds(sorted(rule, &mut spans), at, rule.options.max_rows) {
+        let next = first_allowed(rule, &key, at, Some(at));
+        outcome::refuse(Mode::Enforce, Code::Rg429, |style| {
+            reports::running(style, firing, rule, &key, at, next)
+        })?;
     }
     Ok(new)
 }
@@ -242,20 +259,26 @@ fn unchanged(rule: &Rule, firing: Firing, key: &KeyValues, at: i64) -> bool {
     !old.has_null() && rule.key.same_image(&old, key)
 }
 
-/// Reads the rows of a key from `low` on, in every leaf that can hold some, as of one moment.
-fn read(rule: &Rule, key: &KeyValues, low: i64, mut each: impl FnMut(Span) -> bool) {
+/// Reads the rows of a key that may share a period with one at `from`, and those up to `ahead`
+/// after it, in every leaf that can hold some, as of one moment.
+fn read(rule: &Rule, key: &KeyValues, from: i64, ahead: i64, mut each: impl FnMut(Span)) {
     let snapshot = Deciding::take();
+    let (low, high) = (from.saturating_sub(rule.reach), from.saturating_add(ahead));
     for leaf in rule.leaves {
         leaf.read(snapshot, key, low, |at| {
-            each(Span { at, end: rule.clock.plus(at, rule.period) })
+            let inside = at <= high;
+            if inside && is_finite(at) {
+                each(Span { at, end: rule.clock.plus(at, rule.period) });
+            }
+            inside
         });
     }
     snapshot.done();
 }
 
 /// Spans of one leaf come in order; those of several are sorted here.
-fn sorted(rule: &Rule, spans: Buffer<Span>) -> &'static [Span] {
-    let spans = spans.into_mut_slice();
+fn sorted<'a>(rule: &Rule, spans: &'a mut Buffer<Span>) -> &'a [Span] {
+    let spans = spans.as_mut_slice();
     if rule.leaves.len() > 1 {
         spans.sort_unstable_by_key(|s| s.at);
     }
@@ -264,64 +287,28 @@ fn sorted(rule: &Rule, spans: Buffer<Span>) -> &'static [Span] {
 
 /// The first instant from `from` on at which a row of the key is allowed; `except` is the instant
 /// of a row to leave out, the one being judged.
+///
+/// Looks a few periods ahead at first, and as far as it takes only where all of that is taken: a
+/// key may have many rows in the future.
 pub fn first_allowed(rule: &Rule, key: &KeyValues, from: i64, except: Option<i64>) -> i64 {
-    let mut spans = Buffer::new(rule.options.max_rows + 1);
-    let mut left_out = except.is_none();
-    read(rule, key, rule.clock.before(from, rule.period), |span| {
-        if !left_out && Some(span.at) == except {
-            left_out = true;
-        } else if span.end > from {
-            spans.push(span);
+    let mut ahead = rule.reach.saturating_mul(4);
+    let mut spans = Buffer::new(64);
+    loop {
+        spans.clear();
+        let mut left_out = except.is_none();
+        read(rule, key, from, ahead, |span| {
+            if !left_out && Some(span.at) == except {
+                left_out = true;
+            } else {
+                spans.push(span);
+            }
+        });
+        let end_of = |at| rule.clock.plus(at, rule.period);
+        let next = next_allowed(sorted(rule, &mut spans), from, rule.options.max_rows, end_of);
+        if next.saturating_add(rule.reach) <= from.saturating_add(ahead) {
+            return next;
         }
-        true
-    });
-    let spans = sorted(rule, spans);
-    let mut with = Buffer::new(spans.len() + 1);
-    let end_of = |at| rule.clock.plus(at, rule.period);
-    next_allowed(spans, from, rule.options.max_rows, end_of, &mut with)
-}
-
-#[cold]
-fn running(firing: Firing, rule: &Rule, key: &KeyValues, at: i64) -> Report {
-    let table = firing.table();
-    let next = first_allowed(rule, key, at, Some(at));
-    let (max_rows, period) = (rule.options.max_rows, rule.options.period);
-    let shown = rule.clock.show(next);
-    let detail = match rule.key.describe(table, rule.options.key, key) {
-        Some(key) => PgText::from_fmt(format_args!(
-            "Key {key}: at most {max_rows} per {period}; the next is allowed at {shown}."
-        )),
-        None => PgText::from_fmt(format_args!(
-            "At most {max_rows} of a key per {period}; the next is allowed at {shown}."
-        )),
-    };
-    let wait = next.saturating_sub(rule.clock.now()).max(0);
-    let seconds = (wait as u64).div_ceil(1_000_000);
-    let hint = match seconds {
-        0 => PgText::from_fmt(format_args!("Give the row a time of {shown} or later.")),
-        _ => PgText::from_fmt(format_args!("Try again in {}.", waiting_time(seconds))),
-    };
-    errors::own(
-        Code::Rg429,
-        table.oid(),
-        format_args!("cooldown of {period} is running in \"{}\"", table.name()),
-        Some(format_args!("{detail}")),
-        format_args!("{hint}"),
-        Some(seconds),
-    )
-    .column(rule.options.at)
-    .constraint(firing.trigger_name())
-}
-
-/// Seconds as days and clock time.
-fn waiting_time(seconds: u64) -> PgText {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let clock =
-        PgText::from_fmt(format_args!("{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60));
-    match days {
-        0 => clock,
-        1 => PgText::from_fmt(format_args!("1 day {clock}")),
-        _ => PgText::from_fmt(format_args!("{days} days {clock}")),
+        ahead = ahead.saturating_mul(2);
     }
 }
 

@@ -85,7 +85,7 @@ pub fn build(trigger: Definition) -> Result<Rule, Report> {
         Ok(key)
     })
     .and_then(|outcome| outcome)
-    .map_err(|cause| errors::guard_key_broken(trigger.name(), table, options.key, cause))?;
+    .map_err(|cause| errors::guard_text_broken(trigger.name(), table, "key", options.key, cause))?;
     Ok(Rule { options, key, root: table.root() })
 }
 

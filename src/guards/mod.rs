@@ -2,6 +2,7 @@
 
 pub mod cap;
 pub mod cooldown;
+mod cooldown_reports;
 pub mod key_lock;
 pub mod locking;
 pub mod numbering;

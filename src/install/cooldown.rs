@@ -2,15 +2,16 @@
 
 use super::arguments::{identifier, literal, positive, required};
 use super::key::{canonical_key, canonical_predicate};
+use super::partitions::refuse_inherited_guard;
 use super::target::Target;
 use super::trigger::{self, Plan, Wanted};
 use crate::errors;
-use crate::guards::cooldown::FUNCTION;
+use crate::guards::cooldown::{self, FUNCTION, MAX_ROWS};
 use crate::guards::key_lock;
 use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::{catch, tell, Level, Report};
 use crate::pg::instant::{Clock, Period};
-use crate::pg::spi::{connected, pinned_search_path, run, Param};
+use crate::pg::spi::{connected, in_subtransaction, one, pinned_search_path, run, Param};
 use crate::pg::time_index;
 use pgrx::pg_sys;
 
@@ -49,7 +50,7 @@ fn add_cooldown(call: Call) -> Result<Value, Report> {
         let key = required(call.text(1)?, "key")?;
         let at = required(call.name(2), "at")?;
         let period = required(call.datum(3), "period")?;
-        let max_rows = positive(required(call.int(4), "max_rows")?, "max_rows")?;
+        let max_rows = checked_max_rows(required(call.int(4), "max_rows")?)?;
         let predicate = call.text(5)?;
         let guard = required(call.name(6), "guard")?;
         let replace = required(call.bool(7), "replace")?;
@@ -66,15 +67,34 @@ fn add_cooldown(call: Call) -> Result<Value, Report> {
     })
 }
 
-fn checked_period(text: &str) -> Result<String, Report> {
-    if catch(|| Period::parse(text).is_positive())? {
-        return Ok(text.to_owned());
+fn checked_max_rows(max_rows: i32) -> Result<i32, Report> {
+    if positive(max_rows, "max_rows")? as usize <= MAX_ROWS {
+        return Ok(max_rows);
     }
     Err(Report::error(
         errors::INVALID_PARAMETER,
-        format_args!("argument \"period\" must be positive, not {text}"),
+        format_args!("argument \"max_rows\" must be at most {MAX_ROWS}, not {max_rows}"),
     )
-    .detail(format_args!("Months, days and time of the period must not be negative, nor all zero."))
+    .detail(format_args!("For each row the guard reads all rows of its key within the period."))
+    .hint(format_args!("Choose a shorter period with fewer rows.")))
+}
+
+fn checked_period(text: &str) -> Result<String, Report> {
+    let (positive, finite) = catch(|| {
+        let period = Period::parse(text);
+        (period.is_positive(), period.is_finite())
+    })?;
+    if positive && finite {
+        return Ok(text.to_owned());
+    }
+    let wanted = if positive { "finite" } else { "positive" };
+    Err(Report::error(
+        errors::INVALID_PARAMETER,
+        format_args!("argument \"period\" must be {wanted}, not {text}"),
+    )
+    .detail(format_args!(
+        "Months, days and time of the period must not be negative, nor all zero, nor infinite."
+    ))
     .hint(format_args!("For example period => '7 days'.")))
 }
 
@@ -104,29 +124,25 @@ fn check_column(target: &Target, name: &str) -> Result<(), Report> {
 
 fn install(target: &Target, cooldown: &Cooldown, replace: bool) -> Result<Value, Report> {
     let name = trigger::trigger_name(&cooldown.guard, "")?;
+    refuse_partition(target)?;
     target.lock("SHARE ROW EXCLUSIVE")?;
     let standing = trigger::existing(target, FUNCTION)?.into_iter().find(|t| t.trigger == name);
     let arguments = cooldown.arguments();
     let wanted = Wanted { guard: &cooldown.guard, function: FUNCTION, arguments };
-    match trigger::plan(target, standing, &wanted, replace)? {
-        Plan::Keep(name) => return Ok(Value::Text(name)),
-        Plan::Replace(standing) => trigger::drop(target, &standing.trigger)?,
-        Plan::Create => {}
+    let plan = trigger::plan(target, standing, &wanted, replace)?;
+    if let Plan::Keep(name) = plan {
+        return Ok(Value::Text(name));
     }
+    refuse_foreign_partitions(target)?;
     refuse_violations(target, cooldown)?;
-    if !has_index(target, cooldown)? {
-        let partial =
-            cooldown.predicate.as_ref().map(|p| format!(" WHERE {p}")).unwrap_or_default();
-        run(
-            &format!(
-                "CREATE INDEX {} ON {} ({}, {}){partial}",
-                identifier(&index_name(target, &cooldown.guard)),
-                target.qualified,
-                cooldown.key,
-                identifier(&cooldown.at)
-            ),
-            &[],
-        )?;
+    if let Plan::Replace(standing) = plan {
+        trigger::drop(target, &standing.trigger)?;
+        if find_index(target, cooldown)?.is_none() {
+            give_up_index(target, &cooldown.guard)?;
+        }
+    }
+    if find_index(target, cooldown)?.is_none() {
+        create_index(target, cooldown)?;
     }
     let events = "AFTER INSERT OR UPDATE";
     trigger::create(target, &name, events, None, FUNCTION, &wanted.arguments)?;
@@ -141,15 +157,72 @@ fn install(target: &Target, cooldown: &Cooldown, replace: bool) -> Result<Value,
     Ok(Value::Text(name))
 }
 
+/// 0A000: the rows of one key may lie in several partitions, whose writers a guard on one of them
+/// would not see.
+fn refuse_partition(target: &Target) -> Result<(), Report> {
+    if !target.is_partition {
+        return Ok(());
+    }
+    let root = one("SELECT pg_partition_root($1)::regclass::text", &[Param::Oid(target.oid)])?;
+    let root = root.unwrap_or_default();
+    Err(Report::error(
+        errors::UNSUPPORTED,
+        format_args!("cannot put a cooldown on partition \"{}\" alone", target.name),
+    )
+    .detail(format_args!("Rows of one key may lie in other partitions of {root}."))
+    .hint(format_args!("Guard {root}; that reaches every partition, present and future."))
+    .table(target.oid))
+}
+
+/// 0A000: a foreign table has no index that the guard could read.
+fn refuse_foreign_partitions(target: &Target) -> Result<(), Report> {
+    let foreign = one(
+        "SELECT string_agg(relid::regclass::text, ', ' ORDER BY relid::regclass::text) \
+         FROM pg_partition_tree($1) JOIN pg_class c ON c.oid = relid WHERE c.relkind = 'f'",
+        &[Param::Oid(target.oid)],
+    )?;
+    let Some(foreign) = foreign else { return Ok(()) };
+    Err(Report::error(
+        errors::UNSUPPORTED,
+        format_args!("cannot put a cooldown on \"{}\": it has foreign partitions", target.name),
+    )
+    .detail(format_args!("They are {foreign}; their rows cannot be found by an index here."))
+    .hint(format_args!("Detach them first."))
+    .table(target.oid))
+}
+
+fn create_index(target: &Target, cooldown: &Cooldown) -> Result<(), Report> {
+    let partial = cooldown.predicate.as_ref().map(|p| format!(" WHERE {p}")).unwrap_or_default();
+    run(
+        &format!(
+            "CREATE INDEX {} ON {} ({}, {}){partial}",
+            identifier(&index_name(target, &cooldown.guard)),
+            target.qualified,
+            cooldown.key,
+            identifier(&cooldown.at)
+        ),
+        &[],
+    )?;
+    Ok(())
+}
+
 /// The index that `add_cooldown` creates where none of the right shape stands.
-pub fn index_name(target: &Target, guard: &str) -> String {
+fn index_name(target: &Target, guard: &str) -> String {
     super::cap_definition::index_name(target, &format!("{guard}_idx"))
 }
 
-/// Whether an index of the right shape stands already.
-fn has_index(target: &Target, cooldown: &Cooldown) -> Result<bool, Report> {
-    let (oid, key, at) = (target.oid, cooldown.key.as_str(), cooldown.at.as_str());
+/// The index that a guard of this definition reads.
+fn find_index(target: &Target, cooldown: &Cooldown) -> Result<Option<pg_sys::Oid>, Report> {
     let predicate = cooldown.predicate.as_deref();
+    index_of(target.oid, &cooldown.key, &cooldown.at, predicate)
+}
+
+fn index_of(
+    oid: pg_sys::Oid,
+    key: &str,
+    at: &str,
+    predicate: Option<&str>,
+) -> Result<Option<pg_sys::Oid>, Report> {
     catch(|| {
         time_index::with_table(oid, |table| {
             let key = crate::pg::key::parse(table, key)?.compile(table);
@@ -157,9 +230,43 @@ fn has_index(target: &Target, cooldown: &Cooldown) -> Result<bool, Report> {
                 let clock = Clock::of(at)?;
                 time_index::find(table, &key, None, predicate, at, clock)
             });
-            Ok(found.is_some())
+            Ok(found.map(|index| index.index()))
         })
     })?
+}
+
+/// Takes a cooldown off a table. The index that `add_cooldown` made for it goes as well, unless
+/// another cooldown reads it: that one then owns it. An index that was adopted stays.
+pub fn remove(target: &Target, trigger: &str) -> Result<(), Report> {
+    refuse_inherited_guard(target, FUNCTION)?;
+    trigger::drop(target, trigger)?;
+    give_up_index(target, trigger.strip_prefix(trigger::PREFIX).unwrap_or(trigger))
+}
+
+fn give_up_index(target: &Target, guard: &str) -> Result<(), Report> {
+    let rows = run(
+        "SELECT c.oid, format('%I.%I', n.nspname, c.relname) FROM pg_index i \
+         JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE i.indrelid = $1 AND c.relname = $2::name",
+        &[Param::Oid(target.oid), Param::Text(&index_name(target, guard))],
+    )?;
+    let Some([Some(oid), Some(index)]) = rows.first().map(Vec::as_slice) else { return Ok(()) };
+    for other in trigger::existing(target, FUNCTION)? {
+        let Ok(options) = cooldown::parse(other.arguments.iter().map(String::as_str)) else {
+            continue;
+        };
+        // A guard whose own columns are gone reads no index.
+        let read =
+            in_subtransaction(|| index_of(target.oid, options.key, options.at, options.predicate))?;
+        if read.ok().flatten().is_some_and(|read| read.to_u32().to_string() == *oid) {
+            let guard = other.trigger.strip_prefix(trigger::PREFIX).unwrap_or(&other.trigger);
+            let name = identifier(&index_name(target, guard));
+            run(&format!("ALTER INDEX {index} RENAME TO {name}"), &[])?;
+            return Ok(());
+        }
+    }
+    run(&format!("DROP INDEX {index}"), &[])?;
+    Ok(())
 }
 
 /// 23514 with the keys whose rows stand too close already.

@@ -54,11 +54,10 @@ fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Repo
     if function == crate::guards::parent::FUNCTION {
         return parent::drop_all(target, &name);
     }
-    trigger::drop(target, &name)?;
     if function == crate::guards::cooldown::FUNCTION {
-        let index = cooldown::index_name(target, guard);
-        return drop_index(target, &index);
+        return cooldown::remove(target, &name);
     }
+    trigger::drop(target, &name)?;
     let column = trigger::decode_arguments(&text(2)).into_iter().next();
     if let (true, "version_guard", Some(column)) = (drop_column, function.as_str(), column) {
         run(
@@ -69,20 +68,6 @@ fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Repo
             ),
             &[],
         )?;
-    }
-    Ok(())
-}
-
-/// Drops an index that `add_cooldown` made; one that it adopted has another name and stays.
-fn drop_index(target: &Target, name: &str) -> Result<(), Report> {
-    let rows = run(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i \
-         JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE i.indrelid = $1 AND c.relname = $2::name",
-        &[Param::Oid(target.oid), Param::Text(name)],
-    )?;
-    if let Some(index) = rows.first().and_then(|r| r[0].clone()) {
-        run(&format!("DROP INDEX {index}"), &[])?;
     }
     Ok(())
 }

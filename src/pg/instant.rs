@@ -19,8 +19,6 @@ extern "C-unwind" {
     ) -> Datum;
     fn timestamptz_pl_interval(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
     fn timestamp_pl_interval(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
-    fn timestamptz_mi_interval(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
-    fn timestamp_mi_interval(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
     fn date_timestamp(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
     fn timestamp_timestamptz(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
     fn timestamptz_timestamp(fcinfo: pg_sys::FunctionCallInfo) -> Datum;
@@ -76,59 +74,49 @@ impl Clock {
         }
     }
 
-    /// `instant + period`, as SQL computes it. Infinity stays infinity.
+    /// `instant + period`, as SQL computes it. On a date column that is the first date not before it.
     #[inline]
     pub fn plus(self, instant: i64, period: Period) -> i64 {
         let function = match self {
             Clock::TimestampTz => timestamptz_pl_interval,
             _ => timestamp_pl_interval,
         };
-        self.shift(function, instant, period)
-    }
-
-    /// An instant that is certainly not after any `x` with `x + period > instant`. Months and days
-    /// differ in length, so the exact borders are found by [`Clock::plus`] from here.
-    pub fn before(self, instant: i64, period: Period) -> i64 {
-        let function = match self {
-            Clock::TimestampTz => timestamptz_mi_interval,
-            _ => timestamp_mi_interval,
-        };
-        let start = self.shift(function, instant, period);
-        if start == i64::MIN || start == i64::MAX {
-            return start;
-        }
-        start.saturating_sub(period.slack())
-    }
-
-    fn shift(
-        self,
-        function: unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> Datum,
-        instant: i64,
-        period: Period,
-    ) -> i64 {
         // SAFETY: each function takes a timestamp and an interval.
         let moved = unsafe {
             let (instant, period) = (Datum::from(instant), Datum::from(period.0));
             DirectFunctionCall2Coll(function, pg_sys::InvalidOid, instant, period)
         };
-        moved.value() as i64
+        match self {
+            Clock::Date => next_midnight(moved.value() as i64),
+            _ => moved.value() as i64,
+        }
     }
 
-    /// The present moment on this clock.
+    /// A length that no `instant + period` exceeds. Months are at most 31 days; on timestamptz,
+    /// months and days are counted on the wall clock, which the rules of a time zone set forward or
+    /// back by less than two days between any two instants.
+    pub fn reach(self, period: Period) -> i64 {
+        let [month, day, time] = period.parts();
+        let zone = if self == Clock::TimestampTz && (month, day) != (0, 0) { 2 } else { 0 };
+        // A period on a date column ends at a midnight.
+        let midnight = if self == Clock::Date { 1 } else { 0 };
+        let days = month.saturating_mul(31).saturating_add(day).saturating_add(zone + midnight);
+        days.saturating_mul(DAY).saturating_add(time)
+    }
+
+    /// The present moment on this clock; today, for a date.
     pub fn now(self) -> i64 {
         // SAFETY: reads the clock; the conversion uses the session's TimeZone, as now() would.
         unsafe {
             let now = GetCurrentTimestamp();
+            if self == Clock::TimestampTz {
+                return now;
+            }
+            let now = Datum::from(now);
+            let local = DirectFunctionCall1Coll(timestamptz_timestamp, pg_sys::InvalidOid, now);
             match self {
-                Clock::TimestampTz => now,
-                _ => {
-                    let local = DirectFunctionCall1Coll(
-                        timestamptz_timestamp,
-                        pg_sys::InvalidOid,
-                        Datum::from(now),
-                    );
-                    local.value() as i64
-                }
+                Clock::Date => (local.value() as i64).div_euclid(DAY) * DAY,
+                _ => local.value() as i64,
             }
         }
     }
@@ -148,12 +136,25 @@ impl Clock {
 
     /// An instant as Postgres shows it.
     pub fn show(self, instant: i64) -> PgText {
-        let type_oid = match self {
-            Clock::TimestampTz => pg_sys::TIMESTAMPTZOID,
-            _ => pg_sys::TIMESTAMPOID,
-        };
-        display(Datum::from(instant), type_oid)
+        match self {
+            Clock::Date => display(self.floor(instant), pg_sys::DATEOID),
+            Clock::Timestamp => display(Datum::from(instant), pg_sys::TIMESTAMPOID),
+            Clock::TimestampTz => display(Datum::from(instant), pg_sys::TIMESTAMPTZOID),
+        }
     }
+}
+
+/// Infinity and -infinity stand outside of time: no period reaches them or begins there.
+pub fn is_finite(instant: i64) -> bool {
+    instant != i64::MIN && instant != i64::MAX
+}
+
+/// The first midnight that is not before an instant.
+fn next_midnight(instant: i64) -> i64 {
+    if !is_finite(instant) {
+        return instant;
+    }
+    -(-instant).div_euclid(DAY) * DAY
 }
 
 impl Period {
@@ -169,20 +170,36 @@ impl Period {
         }
     }
 
-    /// How much the length of the same months and days can differ between two places in time.
-    fn slack(self) -> i64 {
-        // SAFETY: made by `parse`.
-        let interval = unsafe { &*self.0 };
-        let days = if interval.month != 0 { 4 } else { 0 } + if interval.day != 0 { 1 } else { 0 };
-        let days = if interval.month != 0 { days + 1 } else { days };
-        days * DAY
-    }
-
     /// Whether every instant moves forward by it.
     pub fn is_positive(self) -> bool {
+        let parts = self.parts();
+        parts.iter().all(|p| *p >= 0) && parts.iter().any(|p| *p > 0)
+    }
+
+    /// Whether it is not `infinity`, which Postgres 17 and later know.
+    pub fn is_finite(self) -> bool {
+        self.parts() != [i32::MAX as i64, i32::MAX as i64, i64::MAX]
+    }
+
+    fn parts(self) -> [i64; 3] {
         // SAFETY: made by `parse`.
         let interval = unsafe { &*self.0 };
-        let parts = [interval.month as i64, interval.day as i64, interval.time];
-        parts.iter().all(|p| *p >= 0) && parts.iter().any(|p| *p > 0)
+        [interval.month as i64, interval.day as i64, interval.time]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{next_midnight, DAY};
+
+    #[test]
+    fn a_period_on_dates_ends_at_a_midnight() {
+        for (instant, midnight) in
+            [(0, 0), (1, DAY), (DAY, DAY), (-1, 0), (-DAY, -DAY), (-DAY - 1, -DAY)]
+        {
+            assert_eq!(next_midnight(instant), midnight, "{instant}");
+        }
+        assert_eq!(next_midnight(i64::MAX), i64::MAX);
+        assert_eq!(next_midnight(i64::MIN), i64::MIN);
     }
 }

@@ -245,13 +245,7 @@ unsafe fn transform(
         assign_expr_collations(state, expression);
         let mut used: *mut pg_sys::Bitmapset = core::ptr::null_mut();
         raw::pull_varattnos(expression, 1, &mut used);
-        let mut member = -1;
-        loop {
-            member = bms_next_member(used, member);
-            if member < 0 {
-                break;
-            }
-            let attno = (member + pg_sys::FirstLowInvalidHeapAttributeNumber) as i16;
+        for attno in used_columns(used) {
             if attno <= 0 {
                 return Err(Report::error(
                     errors::UNSUPPORTED,
@@ -271,6 +265,16 @@ unsafe fn transform(
         }
         Ok(Element { attno: 0, expression })
     }
+}
+
+/// The column numbers in a set that `pull_varattnos` made; 0 and below are no user columns.
+fn used_columns(set: *const pg_sys::Bitmapset) -> impl Iterator<Item = i16> {
+    let mut member = -1;
+    core::iter::from_fn(move || {
+        // SAFETY: NULL is the empty set; each call goes on behind the member found last.
+        member = unsafe { bms_next_member(set, member) };
+        (member >= 0).then_some((member + pg_sys::FirstLowInvalidHeapAttributeNumber) as i16)
+    })
 }
 
 fn refuse_generated(table: Table, attno: i16) -> Result<(), Report> {
@@ -526,6 +530,11 @@ impl Key {
         Key::new(parts, context)
     }
 
+    /// Whether this is a key of one boolean.
+    pub fn is_condition(&self) -> bool {
+        matches!(self.parts, [part] if part.type_oid == pg_sys::BOOLOID)
+    }
+
     /// The value of a key of one boolean, NULL counted as false.
     #[inline]
     pub fn is_true(&self, slot: *mut pg_sys::TupleTableSlot) -> bool {
@@ -565,9 +574,9 @@ impl Key {
     }
 
     /// The key as an error names it, `("userId")=(42)`; `None` where the caller may not see it:
-    /// without SELECT on the table, or under row security.
+    /// without SELECT on its columns, or under row security.
     pub fn describe(&self, table: Table, text: &str, key: &KeyValues) -> Option<PgText> {
-        if !super::privilege::may_show(table.oid()) {
+        if !table.shows(self.columns()) {
             return None;
         }
         let mut shown = PgText::from_fmt(format_args!("({text})=("));
@@ -577,6 +586,24 @@ impl Key {
         }
         let _ = shown.write_char(')');
         Some(shown)
+    }
+
+    /// The columns that the key is made of, those in its expressions included.
+    fn columns(&self) -> &'static [i16] {
+        let mut columns = Buffer::new(self.parts.len());
+        for part in self.parts {
+            if part.attno != 0 {
+                columns.push(part.attno);
+                continue;
+            }
+            let mut used: *mut pg_sys::Bitmapset = core::ptr::null_mut();
+            // SAFETY: the tree's variables are columns of the key's table.
+            unsafe { raw::pull_varattnos(part.tree, 1, &mut used) };
+            for attno in used_columns(used) {
+                columns.push(attno);
+            }
+        }
+        columns.into_slice()
     }
 
     /// Whether a column of that name is, by itself, a part of the key.
@@ -736,19 +763,10 @@ pub unsafe fn deparse_conditions(table: Table, conditions: *mut pg_sys::List) ->
 
 /// An expression without the parentheses around the whole of it.
 pub fn bare(expression: &str) -> &str {
-    let mut depth = 0;
-    let Some(inner) = expression.strip_prefix('(').and_then(|e| e.strip_suffix(')')) else {
+    if !is_parenthesized(expression) {
         return expression;
-    };
-    for c in inner.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth == 0 => return expression,
-            ')' => depth -= 1,
-            _ => {}
-        }
     }
-    bare(inner)
+    bare(&expression[1..expression.len() - 1])
 }
 
 /// The canonical text of a key for a trigger's arguments, checked by `accept`. Inside `catch`.
@@ -844,6 +862,13 @@ pub fn no_hash_function(part: &KeyPart) -> Report {
 #[cfg(test)]
 mod tests {
     use super::is_parenthesized;
+
+    #[test]
+    fn parentheses_go_only_where_they_enclose_everything() {
+        assert_eq!(super::bare("((a))"), "a");
+        assert_eq!(super::bare("(a = '(') OR (b = ')')"), "(a = '(') OR (b = ')')");
+        assert_eq!(super::bare("(a = ')'::text)"), "a = ')'::text");
+    }
 
     #[test]
     fn enclosing_parentheses_are_found() {

@@ -37,21 +37,9 @@ impl<T: Copy> Buffer<T> {
         self.length = 0;
     }
 
-    /// Appends values.
-    pub fn extend(&mut self, values: &[T]) {
-        for value in values {
-            self.push(*value);
-        }
-    }
-
-    pub fn as_slice(&self) -> &[T] {
+    /// The values, to be put in order.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: `length` values were written.
-        unsafe { core::slice::from_raw_parts(self.data, self.length) }
-    }
-
-    /// The finished array, still to be put in order.
-    pub fn into_mut_slice(self) -> &'static mut [T] {
-        // SAFETY: as in `into_slice`; `self` is gone, so nobody else has the array.
         unsafe { core::slice::from_raw_parts_mut(self.data, self.length) }
     }
 

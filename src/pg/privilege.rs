@@ -49,24 +49,9 @@ pub fn require_write(open: &OpenTable) -> Result<(), Report> {
         errors::INSUFFICIENT_PRIVILEGE,
         format_args!("permission denied for table {}", table.name()),
     )
-    .detail(format_args!("Locking its keys needs INSERT, UPDATE or DELETE on the table."))
+    .detail(format_args!("The call needs INSERT, UPDATE or DELETE on the table."))
     .hint(format_args!("Ask the owner for one of these privileges."))
     .table(oid))
-}
-
-/// Whether Postgres would show the caller values of the table's rows in an error: with SELECT on
-/// the table, and no row security in force.
-pub fn may_show(table: Oid) -> bool {
-    // SAFETY: catalog look-ups for an existing table.
-    let readable = unsafe {
-        pg_class_aclmask(
-            table,
-            GetUserId(),
-            pg_sys::ACL_SELECT as AclMode,
-            pg_sys::AclMaskHow::ACLMASK_ALL,
-        ) != 0
-    };
-    readable && !row_security_applies(table)
 }
 
 /// Whether row security filters what the current role sees of a table. A plain frame.

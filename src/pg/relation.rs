@@ -3,7 +3,7 @@
 use super::error::{catch, Report};
 use super::key_bytes::Shape;
 use super::raw;
-use super::text::{cstr, display, quote_ident, PgText};
+use super::text::{cstr, display, quote_ident, quote_literal, PgText};
 use super::tuple::Row;
 use core::ffi::c_char;
 use core::fmt::Write;
@@ -143,6 +143,12 @@ impl Table {
         }
     }
 
+    /// Whether the table lies on another server.
+    pub fn is_foreign(self) -> bool {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_FOREIGN_TABLE }
+    }
+
     /// Whether the table itself holds no rows, only its partitions do.
     pub fn is_partitioned(self) -> bool {
         // SAFETY: the relation is open.
@@ -153,16 +159,12 @@ impl Table {
     /// call can be given.
     pub fn root_literal(self) -> PgText {
         let root = self.root();
-        // SAFETY: the names are looked up for an existing table; quote_literal_cstr copies.
-        unsafe {
-            let schema = quote_ident(cstr(raw::get_namespace_name(raw::get_rel_namespace(root))));
-            let name = quote_ident(cstr(raw::get_rel_name(root)));
-            let qualified = PgText::from_fmt(format_args!("{schema}.{name}"));
-            PgText::from_fmt(format_args!(
-                "{}",
-                cstr(raw::quote_literal_cstr(qualified.into_raw()))
-            ))
-        }
+        // SAFETY: the names are looked up for an existing table.
+        let (schema, name) = unsafe {
+            let schema = raw::get_namespace_name(raw::get_rel_namespace(root));
+            (quote_ident(cstr(schema)), quote_ident(cstr(raw::get_rel_name(root))))
+        };
+        quote_literal(PgText::from_fmt(format_args!("{schema}.{name}")).as_str())
     }
 
     fn key_text(self, row: Row, key: &[i16]) -> PgText {

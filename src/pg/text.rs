@@ -89,6 +89,14 @@ pub fn quote_ident(name: &str) -> PgText {
     PgText::from_fmt(format_args!("{quoted}"))
 }
 
+/// A text as a SQL literal.
+pub fn quote_literal(text: &str) -> PgText {
+    let plain = PgText::from_fmt(format_args!("{text}"));
+    // SAFETY: quote_literal_cstr returns a palloc'd copy, NUL-terminated.
+    let quoted = unsafe { cstr(raw::quote_literal_cstr(plain.into_raw())) };
+    PgText::from_fmt(format_args!("{quoted}"))
+}
+
 /// The text form of a value, by its type's output function.
 pub fn display(value: pg_sys::Datum, type_oid: pg_sys::Oid) -> PgText {
     // SAFETY: the output function of `type_oid` is called with a value of that type.

@@ -21,6 +21,7 @@ extern "C-unwind" {
         columns: *mut pg_sys::Bitmapset,
         used_in_expression: *mut bool,
     ) -> bool;
+    fn LockRelationOid(table: Oid, mode: pg_sys::LOCKMODE);
     fn bms_add_member(set: *mut pg_sys::Bitmapset, x: c_int) -> *mut pg_sys::Bitmapset;
 }
 
@@ -128,7 +129,24 @@ unsafe fn conditions(index: pg_sys::Relation) -> &'static [pg_sys::ScanKeyData] 
     }
 }
 
+/// Locks every leaf that is not the table being written, which is locked already, as reading it
+/// does. Says whether there was one.
+pub fn lock(leaves: &[TimeIndex], written: Table) -> bool {
+    let mut others = false;
+    for leaf in leaves.iter().filter(|leaf| leaf.table != written.oid()) {
+        // SAFETY: a table that is gone by now can be locked as well.
+        unsafe { LockRelationOid(leaf.table, pg_sys::AccessShareLock as c_int) };
+        others = true;
+    }
+    others
+}
+
 impl TimeIndex {
+    /// The index itself.
+    pub fn index(&self) -> Oid {
+        self.index
+    }
+
     /// Reads the key's times from `low` on in ascending order, as of one deciding moment, until
     /// `each` says no.
     pub fn read(
