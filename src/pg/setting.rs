@@ -10,7 +10,7 @@
 
 use super::error::{catch, Report};
 use super::lock::transaction_number;
-use super::text::{cstr, PgText};
+use super::text::{utf8_cstr, PgText};
 use crate::errors;
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
@@ -78,7 +78,7 @@ unsafe extern "C-unwind" fn check(
             explain("It locks keys at the moment it is set, so it can only be set by SET LOCAL in a transaction.");
             return false;
         }
-        if let Err(report) = lock(cstr(*value)) {
+        if let Err(report) = utf8_cstr(*value).and_then(lock) {
             report.throw();
         }
         **value = 0;
