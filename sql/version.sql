@@ -1,5 +1,9 @@
 -- Optimistic locking: the guard and what installs it.
 
+-- The schema may have existed before, with operators of its owner that the views would pick up. It
+-- is the first file of the script; every name that the script creates is qualified.
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE FUNCTION raceguard.version_guard() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_version_guard';
 COMMENT ON FUNCTION raceguard.version_guard() IS

@@ -67,6 +67,7 @@ pub const DEADLOCK: SqlState = SqlState::new(b"40P01");
 pub const ACTIVE_TRANSACTION: SqlState = SqlState::new(b"25001");
 pub const TRANSACTION_TERMINATION: SqlState = SqlState::new(b"2D000");
 pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
+pub const LIMIT_EXCEEDED: SqlState = SqlState::new(b"54000");
 pub const INTERNAL: SqlState = SqlState::new(b"XX000");
 
 impl Code {

@@ -34,6 +34,8 @@ struct Cache {
     /// Tables that the rule being built depends on besides its own.
     depends: Vec<Oid>,
     any_fresh: bool,
+    /// How many invalidations have arrived.
+    invalidations: u64,
     registered: bool,
 }
 
@@ -70,6 +72,7 @@ fn cache() -> &'static mut Cache {
             retired: Vec::new(),
             depends: Vec::new(),
             any_fresh: false,
+            invalidations: 0,
             registered: false,
         })
     }
@@ -111,6 +114,8 @@ fn find_or_build<R: Copy>(
             return Ok(unsafe { &*(rule as *const R) });
         }
     }
+    register_callbacks();
+    let invalidations = cache().invalidations;
     // SAFETY: the new context hangs under the current one until the rule is complete, so an ERROR
     // while building frees it; then it moves under CacheMemoryContext.
     unsafe {
@@ -130,19 +135,21 @@ fn find_or_build<R: Copy>(
         let rule = raw::MemoryContextAlloc(context, size_of::<R>()) as *mut R;
         rule.write(built);
         raw::MemoryContextSetParent(context, pg_sys::CacheMemoryContext);
-        store(id, trigger.table().oid(), context, rule as *const c_void);
+        // One that arrived meanwhile (opening an index receives them) may be about what was read
+        // before: REINDEX CONCURRENTLY drops the old index once nobody writes with it.
+        let stale = cache().invalidations != invalidations;
+        store(id, trigger.table().oid(), context, rule as *const c_void, stale);
         Ok(&*rule)
     }
 }
 
-fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void) {
-    register_callbacks();
+fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void, stale: bool) {
     let cache = cache();
     cache.last = None;
     cache.any_fresh = true;
     let mut relids = core::mem::take(&mut cache.depends);
     relids.push(relid);
-    let entry = Entry { relids, context, rule, stale: false, fresh: true };
+    let entry = Entry { relids, context, rule, stale, fresh: true };
     if let Some(replaced) = cache.entries.insert(id, entry) {
         cache.retired.push(replaced.context);
     }
@@ -173,7 +180,9 @@ fn register_callbacks() {
 }
 
 unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
-    for entry in cache().entries.values_mut() {
+    let cache = cache();
+    cache.invalidations += 1;
+    for entry in cache.entries.values_mut() {
         if relid == pg_sys::InvalidOid || entry.relids.contains(&relid) {
             entry.stale = true;
         }
@@ -181,7 +190,9 @@ unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
 }
 
 unsafe extern "C-unwind" fn function_changed(_arg: Datum, _cache: c_int, _hash: u32) {
-    for entry in cache().entries.values_mut() {
+    let cache = cache();
+    cache.invalidations += 1;
+    for entry in cache.entries.values_mut() {
         entry.stale = true;
     }
 }

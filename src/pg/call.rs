@@ -5,7 +5,7 @@
 
 use super::error::{catch, Report};
 use super::raw;
-use super::text::cstr;
+use super::text::{cstr, output_text, utf8, utf8_cstr};
 use core::ffi::c_char;
 use core::ffi::{c_int, CStr};
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -245,13 +245,15 @@ pub fn text_of(value: Datum) -> Result<String, Report> {
             pgrx::varsize_any_exhdr(detoasted),
         )
     };
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    utf8(bytes).map(str::to_owned)
 }
 
 /// A value as its type's output function writes it.
 pub fn output(value: Datum, type_oid: Oid) -> Result<String, Report> {
-    let text = catch(|| super::text::display(value, type_oid))?;
-    Ok(text.as_str().to_owned())
+    // SAFETY: the output function of `type_oid` is called with a value of that type.
+    let text = catch(|| unsafe { output_text(value, type_oid) })?;
+    // SAFETY: output functions return NUL-terminated text.
+    unsafe { utf8_cstr(text) }.map(str::to_owned)
 }
 
 /// A jsonb value as serde_json reads it.

@@ -5,6 +5,7 @@
 //! that Postgres deparses it to, every name qualified.
 
 use super::error::Report;
+use super::lock::{subtransaction_number, transaction_number};
 use super::memory::Buffer;
 use super::raw;
 use super::relation::Table;
@@ -46,6 +47,8 @@ enum Hash {
 pub struct Key {
     pub parts: &'static [KeyPart],
     context: *mut pg_sys::ExprContext,
+    /// Where the expressions are being evaluated: the transaction and subtransaction, or zeros.
+    busy: *mut (u32, u32),
     /// All parts are columns: no expression has to be evaluated.
     plain: bool,
 }
@@ -123,6 +126,7 @@ extern "C-unwind" {
     fn getBaseType(type_oid: Oid) -> Oid;
     fn type_is_enum(type_oid: Oid) -> bool;
     fn type_is_collatable(type_oid: Oid) -> bool;
+    fn SubTransactionIsActive(subtransaction: u32) -> bool;
 }
 
 /// Runs `body` with `search_path` pinned to pg_catalog. Plain frames: after an ERROR the rollback
@@ -469,7 +473,10 @@ fn hash_function(type_oid: Oid) -> Hash {
 impl Key {
     fn new(parts: Buffer<KeyPart>, context: *mut pg_sys::ExprContext) -> Key {
         let parts = parts.into_slice();
-        Key { parts, context, plain: parts.iter().all(|part| part.attno != 0) }
+        let mut busy = Buffer::new(1);
+        busy.push((0, 0));
+        let busy = busy.as_mut_slice().as_mut_ptr();
+        Key { parts, context, busy, plain: parts.iter().all(|part| part.attno != 0) }
     }
 
     /// The first `count` columns of an index as a key; the index is open.
@@ -646,6 +653,7 @@ impl Key {
     /// The key's values in the row a slot holds. Values of expressions live until the next call.
     #[inline]
     pub fn values(&self, slot: *mut pg_sys::TupleTableSlot) -> KeyValues {
+        self.refuse_reentry();
         // SAFETY: the memory holds values of earlier calls only.
         unsafe { raw::MemoryContextReset((*self.context).ecxt_per_tuple_memory) };
         self.more_values(slot)
@@ -659,8 +667,13 @@ impl Key {
             count: self.parts.len(),
             any_null: false,
         };
-        // SAFETY: the slot holds a row of the table the key was compiled for.
+        self.refuse_reentry();
+        // SAFETY: the slot holds a row of the table the key was compiled for; the mark is the
+        // key's own.
         unsafe {
+            if !self.plain {
+                *self.busy = (transaction_number(), subtransaction_number());
+            }
             for (part, value) in self.parts.iter().zip(key.values.iter_mut()) {
                 let mut null = false;
                 *value = if part.attno != 0 {
@@ -670,8 +683,28 @@ impl Key {
                 };
                 key.any_null |= null;
             }
+            if !self.plain {
+                *self.busy = (0, 0);
+            }
         }
         key
+    }
+
+    /// 54000 where a function of the key, while it is evaluated, writes a row that needs the same
+    /// key: its values would be freed under the function's hands. An IMMUTABLE function never does
+    /// so, but what is declared so may. An evaluation that an ERROR ended has left its mark, in a
+    /// subtransaction that is no longer active.
+    fn refuse_reentry(&self) {
+        // SAFETY: the mark is the key's own; the rest reads the state of the transaction.
+        let entered = unsafe {
+            let (transaction, subtransaction) = *self.busy;
+            subtransaction != 0
+                && transaction == transaction_number()
+                && SubTransactionIsActive(subtransaction)
+        };
+        if entered {
+            reentered()
+        }
     }
 
     unsafe fn evaluate(
@@ -738,6 +771,17 @@ impl Key {
 #[inline]
 fn combine(hash: u32, part: u32) -> u32 {
     hash.wrapping_mul(31).wrapping_add(part)
+}
+
+#[cold]
+fn reentered() -> ! {
+    Report::error(
+        errors::LIMIT_EXCEEDED,
+        format_args!("a function in a guard's key or predicate writes to the guarded table"),
+    )
+    .detail(format_args!("It is marked IMMUTABLE, and was called again before it had returned."))
+    .hint(format_args!("A function in a key must do nothing but compute a value."))
+    .throw()
 }
 
 /// An integer column of the row a slot holds.

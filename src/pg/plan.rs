@@ -2,7 +2,7 @@
 
 use super::error::{catch, Report};
 use super::spi::{c_statement, check};
-use super::text::cstr;
+use super::text::utf8_cstr;
 use crate::errors;
 use core::ffi::{c_char, c_int, c_long};
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -139,7 +139,10 @@ impl Outcome {
         // SAFETY: as in `result`; SPI_getvalue returns NUL-terminated text or NULL.
         unsafe {
             let text = catch(|| SPI_getvalue(*(*table).vals, (*table).tupdesc, column as c_int))?;
-            Ok((!text.is_null()).then(|| cstr(text).to_owned()))
+            match text.is_null() {
+                true => Ok(None),
+                false => utf8_cstr(text).map(|t| Some(t.to_owned())),
+            }
         }
     }
 }

@@ -98,6 +98,7 @@ extern "C-unwind" {
     pub fn try_relation_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn relation_close(rel: Relation, mode: LOCKMODE);
     pub fn RelationGetIndexList(rel: Relation) -> *mut List;
+    pub fn CopyTriggerDesc(triggers: *mut TriggerDesc) -> *mut TriggerDesc;
     pub fn get_partition_ancestors(relid: Oid) -> *mut List;
     pub fn index_open(relid: Oid, mode: LOCKMODE) -> Relation;
     pub fn index_close(rel: Relation, mode: LOCKMODE);

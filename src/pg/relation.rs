@@ -284,9 +284,11 @@ impl Table {
     /// The arguments of the first trigger that executes `raceguard.function`, and whether it fires in
     /// an ordinary session.
     pub fn guard_trigger(self, function: &str) -> Result<Option<(Vec<String>, bool)>, Report> {
-        // SAFETY: the relation is open and locked, so its trigger descriptor stays as it is.
+        let relation = self.0;
+        // SAFETY: the relation is open and locked; the look-ups below may make Postgres free its
+        // own trigger descriptor and read it anew, so they go over a copy.
         unsafe {
-            let descriptor = (*self.0).trigdesc;
+            let descriptor = catch(|| raw::CopyTriggerDesc((*relation).trigdesc))?;
             if descriptor.is_null() {
                 return Ok(None);
             }

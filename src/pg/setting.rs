@@ -8,9 +8,9 @@
 //! The value is a list of two, which is also what makes a SET before the library is loaded fail:
 //! Postgres takes no list for a setting that it doesn't know.
 
-use super::error::Report;
+use super::error::{catch, Report};
 use super::lock::transaction_number;
-use super::text::{cstr, PgText};
+use super::text::{utf8_cstr, PgText};
 use crate::errors;
 use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
@@ -27,6 +27,10 @@ static MISSED: AtomicU32 = AtomicU32::new(0);
 
 extern "C-unwind" {
     fn IsTransactionState() -> bool;
+    fn ActiveSnapshotSet() -> bool;
+    fn PushActiveSnapshot(snapshot: pg_sys::Snapshot);
+    fn PopActiveSnapshot();
+    fn GetCatalogSnapshot(relid: pg_sys::Oid) -> pg_sys::Snapshot;
 }
 
 /// Defines the setting; called once from `_PG_init`, before the prefix is reserved, so that
@@ -74,7 +78,7 @@ unsafe extern "C-unwind" fn check(
             explain("It locks keys at the moment it is set, so it can only be set by SET LOCAL in a transaction.");
             return false;
         }
-        if let Err(report) = lock(cstr(*value)) {
+        if let Err(report) = utf8_cstr(*value).and_then(lock) {
             report.throw();
         }
         **value = 0;
@@ -95,7 +99,7 @@ fn lock(text: &str) -> Result<(), Report> {
     let Some(handler) = HANDLER.get() else {
         return Ok(());
     };
-    match std::panic::catch_unwind(|| handler(text)) {
+    match std::panic::catch_unwind(|| under_a_snapshot(|| handler(text))) {
         // The input functions of the key's types may have taken the snapshot.
         Ok(outcome) => outcome.and_then(|()| refuse_late()),
         Err(panic) => {
@@ -103,6 +107,26 @@ fn lock(text: &str) -> Result<(), Report> {
             Err(Report::error(errors::INTERNAL, format_args!("raceguard panicked")))
         }
     }
+}
+
+/// Runs `body` under an active snapshot. SET has none, and a function that a key or the domain of
+/// its type calls would read through a null pointer. The catalog's snapshot shows what is committed
+/// by now and is not kept as the transaction's.
+fn under_a_snapshot(body: impl FnOnce() -> Result<(), Report>) -> Result<(), Report> {
+    // SAFETY: PushActiveSnapshot copies the snapshot; after an ERROR the rollback pops it.
+    let pushed = catch(|| unsafe {
+        let none = !ActiveSnapshotSet();
+        if none {
+            PushActiveSnapshot(GetCatalogSnapshot(pg_sys::InvalidOid));
+        }
+        none
+    })?;
+    body()?;
+    if pushed {
+        // SAFETY: pushed above; what `body` pushed it has popped.
+        catch(|| unsafe { PopActiveSnapshot() })?;
+    }
+    Ok(())
 }
 
 /// 25001 where the transaction has a snapshot already that it will keep to its end.

@@ -3,7 +3,7 @@
 use super::call::text_datum;
 use super::error::{catch, Report};
 use super::raw;
-use super::text::cstr;
+use super::text::{cstr, utf8_cstr};
 use crate::errors;
 use core::ffi::CStr;
 use core::ffi::{c_char, c_int, c_long};
@@ -148,7 +148,10 @@ fn read_rows() -> Result<Rows, Report> {
             let mut row = Vec::with_capacity((*desc).natts as usize);
             for column in 1..=(*desc).natts {
                 let text = catch(|| SPI_getvalue(tuple, desc, column))?;
-                row.push((!text.is_null()).then(|| cstr(text).to_owned()));
+                row.push(match text.is_null() {
+                    true => None,
+                    false => Some(utf8_cstr(text)?.to_owned()),
+                });
             }
             rows.push(row);
         }

@@ -1,9 +1,15 @@
 //! Text in Postgres's memory: formatting without Rust allocations, for plain frames.
 
+use super::error::Report;
 use super::raw;
+use crate::errors;
 use core::ffi::{c_char, c_int, CStr};
 use core::fmt::{self, Arguments, Write};
 use pgrx::pg_sys;
+
+extern "C-unwind" {
+    fn GetDatabaseEncodingName() -> *const c_char;
+}
 
 /// A growing NUL-terminated text in the current memory context. `Copy`: it has no destructor, the
 /// memory context frees it.
@@ -63,8 +69,9 @@ impl fmt::Display for PgText {
     }
 }
 
-/// The bytes of a Postgres C string as `str`; text that is not UTF-8 (another server encoding)
-/// reads up to its first invalid byte.
+/// The bytes of a Postgres C string as `str`. Of text that is not UTF-8 (another server encoding)
+/// it is a copy in the current memory context with a question mark for each byte that is not: no
+/// name so changed can be that of another object, which a name cut short can.
 ///
 /// # Safety
 /// `text` is NULL or a NUL-terminated string that outlives `'a`.
@@ -76,9 +83,50 @@ pub unsafe fn cstr<'a>(text: *const c_char) -> &'a str {
     let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
     match core::str::from_utf8(bytes) {
         Ok(s) => s,
-        // SAFETY: `valid_up_to` marks the end of valid UTF-8.
-        Err(e) => unsafe { core::str::from_utf8_unchecked(&bytes[..e.valid_up_to()]) },
+        Err(_) => marked(bytes),
     }
+}
+
+#[cold]
+fn marked<'a>(bytes: &[u8]) -> &'a str {
+    let mut text = PgText::new();
+    for chunk in bytes.utf8_chunks() {
+        // Writing to a PgText cannot fail (see there).
+        let _ = text.write_str(chunk.valid());
+        for _ in chunk.invalid() {
+            let _ = text.write_char('?');
+        }
+    }
+    // SAFETY: the text is UTF-8, and its memory context outlives the call that asked for it.
+    unsafe { cstr(text.into_raw()) }
+}
+
+/// The bytes of a text whose value counts, or 0A000 where they are not UTF-8.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Report> {
+    core::str::from_utf8(bytes).map_err(|_| {
+        // SAFETY: the name of the database's encoding is a static text.
+        let encoding = unsafe { cstr(GetDatabaseEncodingName()) };
+        Report::error(
+            errors::UNSUPPORTED,
+            format_args!("text in encoding \"{encoding}\" can only be used if it is ASCII"),
+        )
+        .detail(format_args!("It reads \"{}\" without its other characters.", marked(bytes)))
+        .hint(format_args!(
+            "Use a database with encoding UTF8, or keep to ASCII in names and values that raceguard is given."
+        ))
+    })
+}
+
+/// The same for a C string.
+///
+/// # Safety
+/// As for [`cstr`].
+pub unsafe fn utf8_cstr<'a>(text: *const c_char) -> Result<&'a str, Report> {
+    if text.is_null() {
+        return Ok("");
+    }
+    // SAFETY: promised by the caller.
+    utf8(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// An identifier quoted as SQL needs it.
@@ -97,15 +145,23 @@ pub fn quote_literal(text: &str) -> PgText {
     PgText::from_fmt(format_args!("{quoted}"))
 }
 
-/// The text form of a value, by its type's output function.
+/// The text form of a value, by its type's output function, for people to read.
 pub fn display(value: pg_sys::Datum, type_oid: pg_sys::Oid) -> PgText {
     // SAFETY: the output function of `type_oid` is called with a value of that type.
+    PgText::from_fmt(format_args!("{}", unsafe { cstr(output_text(value, type_oid)) }))
+}
+
+/// The text form of a value as its type's output function returns it.
+///
+/// # Safety
+/// The value is one of the type.
+pub unsafe fn output_text(value: pg_sys::Datum, type_oid: pg_sys::Oid) -> *mut c_char {
+    let mut output = pg_sys::InvalidOid;
+    let mut is_varlena = false;
+    // SAFETY: promised by the caller.
     unsafe {
-        let mut output = pg_sys::InvalidOid;
-        let mut is_varlena = false;
         raw::getTypeOutputInfo(type_oid, &mut output, &mut is_varlena);
-        let text = raw::OidOutputFunctionCall(output, value);
-        PgText::from_fmt(format_args!("{}", cstr(text)))
+        raw::OidOutputFunctionCall(output, value)
     }
 }
 

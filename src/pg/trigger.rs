@@ -23,7 +23,8 @@ pub enum Timing {
     After,
 }
 
-/// A trigger as CREATE TRIGGER defined it. `Copy`: it points into the table's relation cache entry.
+/// A trigger as CREATE TRIGGER defined it. `Copy`: it points into the executor's copy of the table's
+/// triggers, or into one in the memory context of [`find_all`]'s caller.
 #[derive(Clone, Copy)]
 pub struct Definition {
     trigger: *const pg_sys::Trigger,
@@ -88,9 +89,10 @@ pub fn find_named(table: Table, function: &str, name: &str) -> Option<Definition
 
 /// All triggers on an open table that run the function `raceguard.<function>`, by name.
 pub fn find_all(table: Table, function: &str) -> impl Iterator<Item = Definition> + use<'_> {
-    // SAFETY: the relation is open, so its trigger array stays in place.
+    // SAFETY: the relation is open. Its own array is freed when an invalidation arrives, that of a
+    // concurrent ANALYZE for one, and any look-up receives them: so a copy, as the executor's.
     let (triggers, count) = unsafe {
-        let triggers = (*table.as_raw()).trigdesc;
+        let triggers = raw::CopyTriggerDesc((*table.as_raw()).trigdesc);
         if triggers.is_null() {
             (core::ptr::null_mut(), 0)
         } else {
