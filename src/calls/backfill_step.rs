@@ -9,7 +9,7 @@
 use crate::calls::backfill_position::Position;
 use crate::calls::table::Guard;
 use crate::errors;
-use crate::guards::numbering;
+use crate::guards::numbering::{self, Numbers};
 use crate::install::arguments::identifier;
 use crate::install::target::Target;
 use crate::pg::error::{catch, Report};
@@ -41,6 +41,8 @@ struct Sequence {
 struct Leaf {
     oid: Oid,
     qualified: String,
+    /// The number of the version column here.
+    attno: i16,
 }
 
 /// What one batch did.
@@ -238,17 +240,20 @@ impl Backfill<'_> {
         };
         let rows = run(
             &format!(
-                "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) \
+                "SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attnum \
                  FROM {source} JOIN pg_class c ON c.oid = p.oid \
-                 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1"
+                 JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2::name \
+                 WHERE c.relkind = 'r' ORDER BY 1"
             ),
-            &[Param::Oid(self.target.oid)],
+            &[Param::Oid(self.target.oid), Param::Text(&self.guard.column)],
         )?;
         Ok(rows
             .iter()
             .map(|row| Leaf {
                 oid: Oid::from(value(row, 0) as u32),
                 qualified: row[1].clone().unwrap_or_default(),
+                attno: value(row, 2) as i16,
             })
             .collect())
     }
@@ -321,7 +326,13 @@ impl Backfill<'_> {
             below = sequence.below,
             sequence = sequence.oid.to_u32(),
         );
-        let _numbering = numbering::begin(leaf.oid, sequence.below, sequence.from);
+        let _numbering = numbering::begin(Numbers {
+            table: leaf.oid,
+            attno: leaf.attno,
+            kind: self.guard.kind,
+            below: sequence.below,
+            from: sequence.from,
+        });
         let rows = run(&sql, &[Param::Int(limit), Param::Text(value)])?;
         Ok(Batch { picked: number(&rows, 0), written: number(&rows, 1), last: rows[0][2].clone() })
     }

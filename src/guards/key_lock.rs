@@ -4,6 +4,7 @@
 //! locks nothing. DELETE deletes.
 
 use super::locking;
+use super::numbering;
 use crate::errors;
 use crate::pg::cache;
 use crate::pg::error::{catch, Report};
@@ -123,6 +124,7 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
     match firing.event() {
         Event::Insert => lock(rule, locked(rule, firing.new_row(), firing.new_slot())?)?,
         Event::Delete => lock(rule, locked(rule, firing.old(), firing.old_slot())?)?,
+        Event::Update if numbering::is_backfill(firing) => {}
         Event::Update => {
             let old = locked(rule, firing.old(), firing.old_slot())?;
             let new = locked(rule, firing.new_row(), firing.new_slot())?;

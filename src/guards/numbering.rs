@@ -1,17 +1,38 @@
 //! Lets one writer pass the version guard with a version that is no successor, raceguard's own
 //! backfill, or with none at all, its numbering of slots.
 
+use crate::pg::trigger::Firing;
+use crate::pg::tuple::Row;
+use crate::pg::value::Kind;
 use core::cell::Cell;
 use pgrx::pg_sys::Oid;
 
 /// What the backfill writes at the moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Numbers {
-    table: u32,
+pub struct Numbers {
+    /// The very table, not its partitions.
+    pub table: Oid,
+    /// The version column.
+    pub attno: i16,
+    pub kind: Kind,
     /// Rows below this version are given a new one.
-    below: i64,
+    pub below: i64,
     /// New versions start here.
-    from: i64,
+    pub from: i64,
+}
+
+impl Numbers {
+    /// Whether an UPDATE takes a row from the old numbers to the new. A trigger of the table that
+    /// writes to it in between has to state versions as anybody else: its write does not.
+    fn include(&self, table: Oid, stored: Option<i64>, sent: Option<i64>) -> bool {
+        self.table == table
+            && stored.is_none_or(|version| version < self.below)
+            && sent.is_some_and(|version| version >= self.from)
+    }
+
+    fn version(&self, row: Row) -> Option<i64> {
+        row.get(self.attno).map(|value| self.kind.read(value))
+    }
 }
 
 thread_local! {
@@ -23,10 +44,9 @@ thread_local! {
 /// Ends the numbering when dropped, after an error too.
 pub struct Numbering(Option<Numbers>);
 
-/// Rows of `table` (the very table, not its partitions) may go from a version smaller than `below`
-/// to one that is at least `from`, until the result is dropped.
-pub fn begin(table: Oid, below: i64, from: i64) -> Numbering {
-    Numbering(CURRENT.replace(Some(Numbers { table: table.to_u32(), below, from })))
+/// Lets these numbers through until the result is dropped.
+pub fn begin(numbers: Numbers) -> Numbering {
+    Numbering(CURRENT.replace(Some(numbers)))
 }
 
 impl Drop for Numbering {
@@ -55,14 +75,19 @@ pub fn is_numbering_slots(table: Oid) -> bool {
     SLOTS.get() == Some(table.to_u32())
 }
 
-/// Whether an UPDATE is the backfill's. A trigger of the table that writes to it in between has to
-/// state versions as anybody else: its write does not skip from the old numbers to the new.
+/// Whether an UPDATE from the version `stored` to the version `sent` is the backfill's.
 #[cold]
 pub fn is_numbering(table: Oid, stored: Option<i64>, sent: Option<i64>) -> bool {
+    CURRENT.get().is_some_and(|numbers| numbers.include(table, stored, sent))
+}
+
+/// Whether the UPDATE that fires a row trigger is the backfill's: it changes nothing but the
+/// version, so it is no business of guards of other kinds.
+#[inline]
+pub fn is_backfill(firing: Firing) -> bool {
     CURRENT.get().is_some_and(|numbers| {
-        numbers.table == table.to_u32()
-            && stored.is_none_or(|version| version < numbers.below)
-            && sent.is_some_and(|version| version >= numbers.from)
+        let (old, new) = (numbers.version(firing.old()), numbers.version(firing.new_row()));
+        numbers.include(firing.table().oid(), old, new)
     })
 }
 
@@ -75,7 +100,9 @@ mod tests {
         let (orders, other) = (Oid::from(1), Oid::from(2));
         assert!(!is_numbering(orders, Some(1), Some(5000)));
         {
-            let _outer = begin(orders, 1001, 2001);
+            let numbers =
+                Numbers { table: orders, attno: 2, kind: Kind::Int8, below: 1001, from: 2001 };
+            let _outer = begin(numbers);
             assert!(is_numbering(orders, Some(1), Some(2001)));
             assert!(is_numbering(orders, None, Some(2001)));
             assert!(!is_numbering(other, Some(1), Some(2001)));
@@ -83,7 +110,7 @@ mod tests {
             assert!(!is_numbering(orders, Some(1), None));
             assert!(!is_numbering(orders, Some(2001), Some(3001)));
             {
-                let _inner = begin(other, 1, 2);
+                let _inner = begin(Numbers { table: other, ..numbers });
                 assert!(!is_numbering(orders, Some(1), Some(2001)));
             }
             assert!(is_numbering(orders, Some(1), Some(2001)));

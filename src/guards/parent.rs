@@ -5,6 +5,7 @@
 //! trigger's condition, `raceguard.parent_version_due()`, lets one event per transaction through,
 //! so a million child rows leave one pending event and one note.
 
+use super::numbering;
 use super::parent_bump::{bump_all, note_all};
 use crate::errors;
 use crate::pg::cache;
@@ -77,6 +78,7 @@ pub fn note(firing: Firing) -> Result<Row, Report> {
     match firing.event() {
         Event::Insert => parent_set::note(foreign_key, firing.new_row()),
         Event::Delete => parent_set::note(foreign_key, firing.old()),
+        Event::Update if numbering::is_backfill(firing) => {}
         Event::Update => {
             parent_set::note(foreign_key, firing.new_row());
             parent_set::note(foreign_key, firing.old());

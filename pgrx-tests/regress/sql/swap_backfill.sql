@@ -71,6 +71,25 @@ RESET client_min_messages;
 SELECT count(DISTINCT version) FROM parted;
 SELECT tableoid::regclass, count(DISTINCT version) FROM parent GROUP BY 1 ORDER BY 1;
 
+-- Guards of other kinds have nothing to do with it: no parent is bumped, no key is locked.
+CREATE TABLE carts (id int PRIMARY KEY);
+CREATE TABLE items (id int PRIMARY KEY, cart int REFERENCES carts);
+INSERT INTO carts VALUES (1), (2);
+INSERT INTO items SELECT n, 1 + n % 2 FROM generate_series(1, 5) n;
+SET client_min_messages = warning;
+SELECT raceguard.add_version('carts'), raceguard.add_version('items'),
+       raceguard.add_parent_version('items', 'carts'), raceguard.add_key_lock('items', 'cart');
+BEGIN;
+SELECT raceguard.backfill_version_step('items');
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+COMMIT;
+CALL raceguard.backfill_version('items');
+SELECT count(DISTINCT version) FROM items;
+SELECT * FROM carts ORDER BY id;
+UPDATE items SET cart = 1 WHERE id = 1;
+SELECT * FROM carts ORDER BY id;
+RESET client_min_messages;
+
 -- Small columns have less room between two rows, or too little.
 CREATE TABLE small (id int, version smallint DEFAULT 1);
 INSERT INTO small SELECT generate_series(1, 100);
