@@ -10,14 +10,19 @@ use crate::install::target::Target;
 use crate::install::trigger::trigger_name;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
+use crate::pg::guc::max_key_locks;
 use crate::pg::spi::{pinned_search_path, run, without_row_security, Param};
 use crate::pg::transaction::{hindrance, Transactions};
 use pgrx::pg_sys::Oid;
 
 function_entry!(raceguard_number_slots, crate::calls::number_slots::number_slots);
 
-/// Pages of the table that one transaction reads; rows of 100 bytes come to some 8000 of them.
+/// Pages of the table that one transaction reads.
 const PAGES: i64 = 100;
+
+/// Rows that one transaction numbers, some 20 ms of work. Fewer than `raceguard.max_key_locks`, past
+/// which it would have to wait for everybody else's slots while it holds these rows.
+const ROWS: i64 = 1000;
 
 /// The cap whose rows are numbered.
 struct Numbered {
@@ -28,7 +33,7 @@ struct Numbered {
 }
 
 /// `CALL raceguard.number_slots(target, guard)`: gives every row of a cap that has no slot yet one,
-/// a hundred pages to a transaction. Bumps no version. Case D3.
+/// up to a thousand to a transaction. Bumps no version. Case D3.
 ///
 /// The guard chooses the slots, so other writers may go on. Killed, it is simply called again.
 /// Raises 23514 with the keys whose rows are more than the slots, 25001 inside a transaction block or
@@ -52,8 +57,12 @@ fn number_slots(call: Call) -> Result<Value, Report> {
             (leaf, page) = (leaf + 1, 0);
             continue;
         }
-        done += batch(&numbered, oid, &name, page)?;
-        page += PAGES;
+        let limit = i64::from(max_key_locks()).clamp(1, ROWS);
+        let rows = batch(&numbered, oid, &name, page, limit)?;
+        done += rows;
+        if rows < limit {
+            page += PAGES;
+        }
         transactions.commit()?;
         transactions.forget()?;
     }
@@ -129,13 +138,13 @@ fn leaves(target: &Target) -> Result<Vec<(Oid, String, i64)>, Report> {
 /// Numbers the rows on some pages of a table that nobody has locked; the guard chooses the slots.
 ///
 /// Runs with the caller's search_path, which the table's own triggers may count on.
-fn batch(numbered: &Numbered, oid: Oid, name: &str, page: i64) -> Result<i64, Report> {
+fn batch(numbered: &Numbered, oid: Oid, name: &str, page: i64, limit: i64) -> Result<i64, Report> {
     let _silent = numbering::begin_slots(oid, false);
     let rows = format!(
         "ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {name} \
          WHERE ctid OPERATOR(pg_catalog.>=) '({page},0)'::pg_catalog.tid \
            AND ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid \
-           AND {} IS NULL AND ({}) FOR UPDATE SKIP LOCKED))",
+           AND {} IS NULL AND ({}) LIMIT {limit} FOR UPDATE SKIP LOCKED))",
         page + PAGES,
         identifier(&numbered.column),
         numbered.condition
