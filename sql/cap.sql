@@ -55,7 +55,7 @@ COMMENT ON FUNCTION raceguard.plan_cap(regclass, text, int, name, text, text, bo
 CREATE PROCEDURE raceguard.number_slots(target regclass, guard name DEFAULT 'cap')
     LANGUAGE c AS 'MODULE_PATHNAME', 'raceguard_number_slots';
 COMMENT ON PROCEDURE raceguard.number_slots(regclass, name) IS
-'Gives every row of a cap that has no slot yet one, 100 pages of the table to a transaction, while others write. A step of raceguard.plan_cap. Bumps no version. Killed, it is simply called again. Errors: 23514 more rows than slots (with the keys), 25001 inside a transaction block, 42704 no such cap, 42501 not the owner.';
+'Gives every row of a cap that has no slot yet one, up to 1000 rows to a transaction, while others write. A step of raceguard.plan_cap. Bumps no version. Killed, it is simply called again. Errors: 23514 more rows than slots (with the keys), 25001 inside a transaction block, 42704 no such cap, 42501 not the owner.';
 
 CREATE FUNCTION raceguard.set_cap(target regclass, slots int, guard name DEFAULT 'cap')
     RETURNS text

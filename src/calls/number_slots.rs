@@ -10,14 +10,19 @@ use crate::install::target::Target;
 use crate::install::trigger::trigger_name;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
+use crate::pg::guc::max_key_locks;
 use crate::pg::spi::{pinned_search_path, run, without_row_security, Param};
 use crate::pg::transaction::{hindrance, Transactions};
 use pgrx::pg_sys::Oid;
 
 function_entry!(raceguard_number_slots, crate::calls::number_slots::number_slots);
 
-/// Pages of the table that one transaction reads; rows of 100 bytes come to some 8000 of them.
+/// Pages of the table that one transaction reads.
 const PAGES: i64 = 100;
+
+/// Rows that one transaction numbers, some 20 ms of work. Fewer than `raceguard.max_key_locks`, past
+/// which it would have to wait for everybody else's slots while it holds these rows.
+const ROWS: i64 = 1000;
 
 /// The cap whose rows are numbered.
 struct Numbered {
@@ -28,7 +33,7 @@ struct Numbered {
 }
 
 /// `CALL raceguard.number_slots(target, guard)`: gives every row of a cap that has no slot yet one,
-/// a hundred pages to a transaction. Bumps no version. Case D3.
+/// up to a thousand to a transaction. Bumps no version. Case D3.
 ///
 /// The guard chooses the slots, so other writers may go on. Killed, it is simply called again.
 /// Raises 23514 with the keys whose rows are more than the slots, 25001 inside a transaction block or
@@ -43,27 +48,40 @@ fn number_slots(call: Call) -> Result<Value, Report> {
         .hint(format_args!("Run it by itself, outside BEGIN, functions and pipelines.")));
     }
     let transactions = Transactions::connect()?;
-    let (mut leaf, mut page, mut done) = (0, 0, 0);
+    let mut done = 0;
+    let (mut leaf, mut page) = (0, 0);
     loop {
         let numbered = numbered(call)?;
-        let leaves = leaves(&numbered.target)?;
-        let Some((oid, name, pages)) = leaves.get(leaf).cloned() else {
-            pinned_search_path(|| refuse_unnumbered(&numbered))?;
-            tell(
-                Level::Notice,
-                format_args!("{done} rows of \"{}\" numbered", numbered.target.name),
-                None,
-            );
-            break;
-        };
+        let Some((oid, name, pages)) = leaves(&numbered.target)?.get(leaf).cloned() else { break };
         if page >= pages {
             (leaf, page) = (leaf + 1, 0);
             continue;
         }
-        done += batch(&numbered, oid, &name, page)?;
-        page += PAGES;
+        let limit = i64::from(max_key_locks()).clamp(1, ROWS);
+        let rows = batch(&numbered, oid, &name, page, limit)?;
+        done += rows;
+        if rows < limit {
+            page += PAGES;
+        }
         transactions.commit()?;
         transactions.forget()?;
+    }
+    // What others had locked, row by row: waiting for a row while holding others could deadlock.
+    loop {
+        let left = left_over(&numbered(call)?)?;
+        let mut progress = 0;
+        for (oid, name, place) in &left {
+            progress += row(&numbered(call)?, *oid, name, place)?;
+            transactions.commit()?;
+        }
+        done += progress;
+        if progress == 0 {
+            let numbered = numbered(call)?;
+            pinned_search_path(|| refuse_unnumbered(&numbered))?;
+            let name = &numbered.target.name;
+            tell(Level::Notice, format_args!("{done} rows of \"{name}\" numbered"), None);
+            break;
+        }
     }
     transactions.finish()?;
     Ok(Value::Void)
@@ -117,27 +135,67 @@ fn leaves(target: &Target) -> Result<Vec<(Oid, String, i64)>, Report> {
     Ok(rows.into_iter().filter_map(leaf).collect())
 }
 
-/// Numbers the rows on some pages of a table; the guard chooses the slots.
+/// Numbers the rows on some pages of a table that nobody has locked; the guard chooses the slots.
 ///
 /// Runs with the caller's search_path, which the table's own triggers may count on.
-fn batch(numbered: &Numbered, oid: Oid, name: &str, page: i64) -> Result<i64, Report> {
+fn batch(numbered: &Numbered, oid: Oid, name: &str, page: i64, limit: i64) -> Result<i64, Report> {
+    let _silent = numbering::begin_slots(oid, false);
+    let rows = format!(
+        "ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {name} \
+         WHERE ctid OPERATOR(pg_catalog.>=) '({page},0)'::pg_catalog.tid \
+           AND ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid \
+           AND {} IS NULL AND ({}) LIMIT {limit} FOR UPDATE SKIP LOCKED))",
+        page + PAGES,
+        identifier(&numbered.column),
+        numbered.condition
+    );
+    update(numbered, name, &rows)
+}
+
+/// Numbers the row in one place, if it still has to be.
+fn row(numbered: &Numbered, oid: Oid, name: &str, place: &str) -> Result<i64, Report> {
+    let _silent = numbering::begin_slots(oid, true);
+    update(numbered, name, &format!("ctid OPERATOR(pg_catalog.=) '{place}'::pg_catalog.tid"))
+}
+
+fn update(numbered: &Numbered, name: &str, rows: &str) -> Result<i64, Report> {
     let slot = identifier(&numbered.column);
-    let rows = without_row_security(|| {
-        let _silent = numbering::begin_slots(oid);
+    let updated = without_row_security(|| {
         run(
             &format!(
                 "WITH done AS (UPDATE ONLY {name} SET {slot} = NULL \
-                   WHERE ctid OPERATOR(pg_catalog.>=) '({page},0)'::pg_catalog.tid \
-                     AND ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid \
-                     AND {slot} IS NULL AND ({}) RETURNING {slot}) \
+                   WHERE {rows} AND {slot} IS NULL AND ({}) RETURNING {slot}) \
                  SELECT pg_catalog.count({slot}) FROM done",
-                page + PAGES,
                 numbered.condition
             ),
             &[],
         )
     })?;
-    Ok(rows.first().and_then(|r| r[0].as_deref()?.parse().ok()).unwrap_or(0))
+    Ok(updated.first().and_then(|r| r[0].as_deref()?.parse().ok()).unwrap_or(0))
+}
+
+/// Rows that still have no slot: table, its name, place.
+fn left_over(numbered: &Numbered) -> Result<Vec<(Oid, String, String)>, Report> {
+    let rows = without_row_security(|| {
+        run(
+            &format!(
+                "SELECT x.tableoid, pg_catalog.format('%I.%I', n.nspname, c.relname), x.ctid \
+                 FROM (SELECT tableoid, ctid FROM {} WHERE {} IS NULL AND ({}) LIMIT 1000) AS x, \
+                      pg_catalog.pg_class c, pg_catalog.pg_namespace n \
+                 WHERE c.oid OPERATOR(pg_catalog.=) x.tableoid \
+                   AND n.oid OPERATOR(pg_catalog.=) c.relnamespace",
+                numbered.target.qualified,
+                identifier(&numbered.column),
+                numbered.condition
+            ),
+            &[],
+        )
+    })?;
+    let place = |row: Vec<Option<String>>| {
+        let oid = Oid::from(row[0].as_deref()?.parse::<u32>().ok()?);
+        Some((oid, row[1].clone()?, row[2].clone()?))
+    };
+    Ok(rows.into_iter().filter_map(place).collect())
 }
 
 /// 23514 with the keys that have rows without a slot left: there are more rows than slots.

@@ -8,7 +8,7 @@
 //! A full cap writes slot 0 in the BEFORE trigger, and [`fire_full`] raises RG403 once the row has
 //! really gone in: an upsert that inserts nothing must not fail.
 
-use super::locking;
+use super::{locking, numbering};
 use crate::errors::{self, Code};
 use crate::pg::cache;
 use crate::pg::cap_index::{self, read_integer, CapIndex, Direction, Pass, Scan};
@@ -254,7 +254,9 @@ fn settle(
         Slot::Prefer(slot) => Some(slot),
         Slot::Choose | Slot::Number => None,
     };
-    match choose(firing.table(), rule, key, preferred)? {
+    let table = firing.table();
+    let waits = decision != Slot::Number || numbering::waits_for_slots(table.oid());
+    match choose(table, rule, key, preferred, waits)? {
         Some(slot) => Ok(Some(slot)),
         None if firing.event() == Event::Insert => Ok(Some(0)),
         // While a cap is being added online; once its CHECK stands, it judges.
@@ -303,12 +305,14 @@ fn claim(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Result<(), Re
     Ok(())
 }
 
-/// Chooses a slot and reserves it until the transaction ends; `None` when the cap is full.
-pub fn choose(
+/// Chooses a slot and reserves it until the transaction ends; `None` when the cap is full, or,
+/// unless it `waits`, may be.
+fn choose(
     table: Table,
     rule: &Rule,
     key: &KeyValues,
     preferred: Option<i64>,
+    waits: bool,
 ) -> Result<Option<i64>, Report> {
     let single = locking::prepare(table.oid(), Family::Slots)?;
     let scan = rule.index.open(table, key);
@@ -324,6 +328,10 @@ pub fn choose(
         if let Some(slot) = search.pass(&scan)? {
             scan.close();
             return Ok(Some(slot));
+        }
+        if !waits {
+            scan.close();
+            return Ok(None);
         }
         if let Some(slot) = search.reserved {
             // Every slot is taken or reserved: wait for one, and decide again.

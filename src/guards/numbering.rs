@@ -36,8 +36,8 @@ impl Numbers {
 }
 
 thread_local! {
-    /// The table whose slots are being numbered.
-    static SLOTS: Cell<Option<u32>> = const { Cell::new(None) };
+    /// The table whose slots are being numbered, and whether that may wait for a slot.
+    static SLOTS: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
     static CURRENT: Cell<Option<Numbers>> = const { Cell::new(None) };
 }
 
@@ -56,11 +56,12 @@ impl Drop for Numbering {
 }
 
 /// Ends the numbering of slots when dropped, after an error too.
-pub struct NumberingSlots(Option<u32>);
+pub struct NumberingSlots(Option<(u32, bool)>);
 
-/// UPDATEs of `table` that state no version leave it alone, until the result is dropped.
-pub fn begin_slots(table: Oid) -> NumberingSlots {
-    NumberingSlots(SLOTS.replace(Some(table.to_u32())))
+/// UPDATEs of `table` that state no version leave it alone, until the result is dropped. A row that
+/// is numbered waits for a slot only if `waits`: who holds many rows must not.
+pub fn begin_slots(table: Oid, waits: bool) -> NumberingSlots {
+    NumberingSlots(SLOTS.replace(Some((table.to_u32(), waits))))
 }
 
 impl Drop for NumberingSlots {
@@ -72,7 +73,13 @@ impl Drop for NumberingSlots {
 /// Whether the slots of a table are being numbered.
 #[inline]
 pub fn is_numbering_slots(table: Oid) -> bool {
-    SLOTS.get() == Some(table.to_u32())
+    SLOTS.get().is_some_and(|(numbered, _)| numbered == table.to_u32())
+}
+
+/// Whether a row of the table that has no slot yet may wait for one.
+#[inline]
+pub fn waits_for_slots(table: Oid) -> bool {
+    SLOTS.get() == Some((table.to_u32(), true))
 }
 
 /// Whether an UPDATE from the version `stored` to the version `sent` is the backfill's.

@@ -22,12 +22,27 @@ SELECT (raceguard.insert_or_get('people', '{"email": "c@example.org", "badge": n
 SELECT * FROM raceguard.insert_or_get('people', '{"email": "d@example.org", "badge": null}');
 UPDATE people SET gone = true, team = -1 WHERE id = 1;
 SELECT inserted FROM raceguard.insert_or_get('people', '{"email": "ann@example.org", "team": 2}');
--- Under another search_path, with a type and an equality of its own.
-CREATE EXTENSION citext;
-CREATE TABLE tags (tag citext PRIMARY KEY, n int);
+-- Under another search_path, with an operator class whose equality is not =: numbers without their sign.
+CREATE SCHEMA other;
+CREATE FUNCTION other.cmp(a int, b int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT sign(abs(a) - abs(b))::int';
+CREATE FUNCTION other.lt(a int, b int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT abs(a) < abs(b)';
+CREATE FUNCTION other.le(a int, b int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT abs(a) <= abs(b)';
+CREATE FUNCTION other.eq(a int, b int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT abs(a) = abs(b)';
+CREATE FUNCTION other.ge(a int, b int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT abs(a) >= abs(b)';
+CREATE FUNCTION other.gt(a int, b int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT abs(a) > abs(b)';
+CREATE OPERATOR other.|<| (FUNCTION = other.lt, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR other.|<=| (FUNCTION = other.le, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR other.|=| (FUNCTION = other.eq, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR other.|>=| (FUNCTION = other.ge, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR other.|>| (FUNCTION = other.gt, LEFTARG = int, RIGHTARG = int);
+CREATE OPERATOR CLASS other.unsigned FOR TYPE int USING btree AS
+    OPERATOR 1 other.|<|, OPERATOR 2 other.|<=|, OPERATOR 3 other.|=|, OPERATOR 4 other.|>=|, OPERATOR 5 other.|>|,
+    FUNCTION 1 other.cmp(int, int);
+CREATE TABLE tags (tag int, n int);
+CREATE UNIQUE INDEX ON tags (tag other.unsigned);
 SET search_path = pg_catalog;
-SELECT * FROM raceguard.insert_or_get('public.tags', '{"tag": "Red", "n": 1}');
-SELECT * FROM raceguard.insert_or_get('public.tags', '{"tag": "RED", "n": 2}');
+SELECT * FROM raceguard.insert_or_get('public.tags', '{"tag": 5, "n": 1}');
+SELECT * FROM raceguard.insert_or_get('public.tags', '{"tag": -5, "n": 2}');
 RESET search_path;
 -- On a table with a cap.
 CREATE TABLE capped (id int PRIMARY KEY, k int);
