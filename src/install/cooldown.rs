@@ -11,7 +11,7 @@ use crate::guards::key_lock;
 use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::{catch, tell, Level, Report};
 use crate::pg::instant::{Clock, Period};
-use crate::pg::spi::{connected, in_subtransaction, one, pinned_search_path, run, Param};
+use crate::pg::spi::{connected, in_subtransaction, one, pinned_search_path, run, run_now, Param};
 use crate::pg::time_index;
 use pgrx::pg_sys;
 
@@ -273,7 +273,7 @@ fn give_up_index(target: &Target, guard: &str) -> Result<(), Report> {
 fn refuse_violations(target: &Target, cooldown: &Cooldown) -> Result<(), Report> {
     run("SET LOCAL row_security = off", &[])?;
     let at = identifier(&cooldown.at);
-    let rows = run(
+    let rows = run_now(
         &format!(
             "SELECT string_agg(k, ', ' ORDER BY k) FROM ( \
                SELECT DISTINCT k FROM ( \

@@ -11,6 +11,9 @@ use pgrx::pg_sys::{self, Datum, Oid};
 use std::ffi::CString;
 
 extern "C-unwind" {
+    fn GetLatestSnapshot() -> pg_sys::Snapshot;
+    fn PushActiveSnapshot(snapshot: pg_sys::Snapshot);
+    fn PopActiveSnapshot();
     fn SPI_connect() -> c_int;
     fn SPI_finish() -> c_int;
     fn SPI_execute_with_args(
@@ -71,6 +74,20 @@ pub fn c_statement(sql: &str) -> Result<CString, Report> {
 
 /// Runs one statement inside [`connected`] and returns its rows as text.
 pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
+    execute(sql, params, false)
+}
+
+/// Runs one SELECT inside [`connected`] that sees what is committed by now, at any isolation level.
+pub fn run_now(sql: &str, params: &[Param]) -> Result<Rows, Report> {
+    // SAFETY: a read-only statement runs under the active snapshot; an ERROR takes it off as well.
+    catch(|| unsafe { PushActiveSnapshot(GetLatestSnapshot()) })?;
+    let rows = execute(sql, params, true)?;
+    // SAFETY: pushed above.
+    catch(|| unsafe { PopActiveSnapshot() })?;
+    Ok(rows)
+}
+
+fn execute(sql: &str, params: &[Param], read_only: bool) -> Result<Rows, Report> {
     let sql = c_statement(sql)?;
     let mut types = Vec::with_capacity(params.len());
     let mut values = Vec::with_capacity(params.len());
@@ -84,7 +101,9 @@ pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
     let (sql, count) = (sql.as_ptr(), params.len() as c_int);
     let (types, values, nulls) = (types.as_ptr(), values.as_ptr(), nulls.as_ptr());
     // SAFETY: the three arrays have `count` entries; Postgres copies what it keeps.
-    check(catch(|| unsafe { SPI_execute_with_args(sql, count, types, values, nulls, false, 0) })?)?;
+    check(catch(|| unsafe {
+        SPI_execute_with_args(sql, count, types, values, nulls, read_only, 0)
+    })?)?;
     read_rows()
 }
 
