@@ -148,7 +148,7 @@ pub fn build(trigger: Definition) -> Result<Rule, Report> {
     for leaf in members {
         leaves.push(time_index::with_table(*leaf, |leaf| {
             let (key, at, clock, predicate) = compile(leaf, trigger.name(), &options)?;
-            time_index::find(leaf, &key, predicate, options.predicate, at, clock)
+            time_index::find(leaf, &key, predicate, at, clock)
                 .ok_or_else(|| reports::no_index(trigger, leaf, &options))
         })?);
     }

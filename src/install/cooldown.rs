@@ -12,6 +12,7 @@ use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::{catch, tell, Level, Report};
 use crate::pg::instant::{Clock, Period};
 use crate::pg::spi::{connected, in_subtransaction, one, pinned_search_path, run, run_now, Param};
+use crate::pg::text::PgText;
 use crate::pg::time_index;
 use pgrx::pg_sys;
 
@@ -226,9 +227,14 @@ fn index_of(
     catch(|| {
         time_index::with_table(oid, |table| {
             let key = crate::pg::key::parse(table, key)?.compile(table);
+            let predicate = predicate.map(|p| {
+                let condition = PgText::from_fmt(format_args!("({p})"));
+                Ok(crate::pg::key::parse(table, condition.as_str())?.compile(table))
+            });
+            let predicate = predicate.transpose()?;
             let found = table.column_named(at).and_then(|at| {
                 let clock = Clock::of(at)?;
-                time_index::find(table, &key, None, predicate, at, clock)
+                time_index::find(table, &key, predicate, at, clock)
             });
             Ok(found.map(|index| index.index()))
         })

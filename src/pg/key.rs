@@ -103,6 +103,8 @@ extern "C-unwind" {
         kind: pg_sys::ParseExprKind::Type,
     ) -> *mut pg_sys::Node;
     fn assign_expr_collations(state: *mut pg_sys::ParseState, expression: *mut pg_sys::Node);
+    fn canonicalize_qual(qual: *mut pg_sys::Expr, is_check: bool) -> *mut pg_sys::Expr;
+    fn make_ands_implicit(clause: *mut pg_sys::Expr) -> *mut pg_sys::List;
     fn expression_planner(expression: *mut pg_sys::Expr) -> *mut pg_sys::Expr;
     fn contain_mutable_functions(clause: *mut pg_sys::Node) -> bool;
     fn bms_next_member(set: *const pg_sys::Bitmapset, previous: c_int) -> c_int;
@@ -618,6 +620,19 @@ impl Key {
         self.parts.iter().any(|part| part.attno != 0 && table.column_name(part.attno) == name)
     }
 
+    /// Whether this key of one boolean is the same as an index's predicate.
+    ///
+    /// # Safety
+    /// `conditions` is a predicate as the relation cache has it, over the key's table.
+    pub unsafe fn is_index_predicate(&self, conditions: *mut pg_sys::List) -> bool {
+        let [KeyPart { attno: 0, tree, .. }] = *self.parts else { return false };
+        // SAFETY: promised by the caller; the steps are those of RelationGetIndexPredicate.
+        unsafe {
+            let own = canonicalize_qual(tree as *mut pg_sys::Expr, false);
+            raw::equal(make_ands_implicit(own) as *const _, conditions as *const _)
+        }
+    }
+
     /// Whether the first columns of an index are the parts of this key, in its order.
     ///
     /// # Safety
@@ -793,16 +808,6 @@ pub fn slot_integer(
     // SAFETY: the slot holds a row of the table the column belongs to.
     let value = unsafe { slot_value(slot, column.attno, &mut null) };
     (!null).then(|| super::cap_index::read_integer(value, column.type_oid))
-}
-
-/// Conditions joined by AND as Postgres writes them.
-///
-/// # Safety
-/// `conditions` is a list of boolean expressions over `table`.
-pub unsafe fn deparse_conditions(table: Table, conditions: *mut pg_sys::List) -> PgText {
-    // SAFETY: promised by the caller.
-    let all = unsafe { raw::make_ands_explicit(conditions) };
-    with_pinned_path(|| deparse(table, all as *mut pg_sys::Node))
 }
 
 /// An expression without the parentheses around the whole of it.

@@ -43,7 +43,6 @@ pub fn find(
     table: Table,
     key: &Key,
     predicate: Option<Key>,
-    predicate_text: Option<&str>,
     at: Column,
     clock: Clock,
 ) -> Option<TimeIndex> {
@@ -54,7 +53,7 @@ pub fn find(
         for i in 0..count {
             let oid = (*(*list).elements.add(i)).oid_value;
             let index = raw::index_open(oid, pg_sys::AccessShareLock as c_int);
-            let conditions = (has_shape(index, key, at) && covers(table, index, predicate_text))
+            let conditions = (has_shape(index, key, at) && covers(index, predicate))
                 .then(|| conditions(index));
             raw::index_close(index, pg_sys::AccessShareLock as c_int);
             if let Some(conditions) = conditions {
@@ -88,15 +87,12 @@ unsafe fn has_shape(index: pg_sys::Relation, key: &Key, at: Column) -> bool {
 }
 
 /// Whether the index holds every row that the predicate covers: it has none itself, or the same.
-unsafe fn covers(table: Table, index: pg_sys::Relation, predicate: Option<&str>) -> bool {
+/// Both are compared as Postgres plans them, with SQL functions inlined.
+unsafe fn covers(index: pg_sys::Relation, predicate: Option<Key>) -> bool {
     // SAFETY: the index is open.
     unsafe {
         let own = raw::RelationGetIndexPredicate(index);
-        if own.is_null() {
-            return true;
-        }
-        let text = super::key::deparse_conditions(table, own);
-        predicate.is_some_and(|p| super::key::bare(p) == super::key::bare(text.as_str()))
+        own.is_null() || predicate.is_some_and(|p| p.is_index_predicate(own))
     }
 }
 

@@ -157,6 +157,18 @@ SELECT raceguard.add_cooldown('posts', '"userId"', 'createdAt', '1 day 00:00:01'
 SELECT raceguard.add_cooldown('posts', '"userId"', 'createdAt', '1 day', predicate => 'highlighted', replace => true);
 SELECT count(*) FROM pg_indexes WHERE tablename = 'posts';
 
+-- A predicate whose SQL function Postgres inlines: the index that add_cooldown makes is found again.
+CREATE FUNCTION in_lower(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
+CREATE TABLE inlined (id int PRIMARY KEY, k int, name text, at timestamp);
+SELECT raceguard.add_cooldown('inlined', 'k', 'at', '1 day', predicate => 'in_lower(name) <> ''y''');
+INSERT INTO inlined VALUES (1, 1, 'N', '2026-01-01');
+INSERT INTO inlined VALUES (2, 1, 'N', '2026-01-01 12:00');
+INSERT INTO inlined VALUES (3, 1, 'Y', '2026-01-01 12:00');
+SELECT raceguard.drop_guard('inlined', 'cooldown');
+DROP TABLE inlined;
+DROP FUNCTION in_lower(text);
+
+
 -- drop_guard takes the index along, and the writes pass.
 SELECT raceguard.drop_guard('posts', 'cooldown');
 INSERT INTO posts VALUES (62, 90, '2026-01-01');
