@@ -19,6 +19,7 @@ pub mod instant;
 pub mod jsonb;
 pub mod key;
 pub mod key_bytes;
+pub mod list;
 pub mod lock;
 pub mod memory;
 pub mod numeric;

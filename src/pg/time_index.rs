@@ -53,8 +53,8 @@ pub fn find(
         for i in 0..count {
             let oid = (*(*list).elements.add(i)).oid_value;
             let index = raw::index_open(oid, pg_sys::AccessShareLock as c_int);
-            let conditions = (has_shape(index, key, at) && covers(index, predicate))
-                .then(|| conditions(index));
+            let conditions =
+                (has_shape(index, key, at) && covers(index, predicate)).then(|| conditions(index));
             raw::index_close(index, pg_sys::AccessShareLock as c_int);
             if let Some(conditions) = conditions {
                 return Some(TimeIndex {
