@@ -48,6 +48,14 @@ INSERT INTO posts (id, "userId", slot) VALUES (31, 8, 2);
 INSERT INTO posts (id, "userId", slot) VALUES (31, 8, 4);
 INSERT INTO posts (id, "userId", slot) VALUES (31, 8, -5);
 INSERT INTO posts (id, "userId", slot) VALUES (31, 12, 0) RETURNING slot;
+-- Two rows swap slots: row by row, as with any unique index, so by way of a free slot.
+UPDATE posts SET slot = 5 - slot WHERE "userId" = 8 AND slot IN (2, 3);
+BEGIN;
+DELETE FROM posts WHERE id = 3;
+UPDATE posts SET slot = 1 WHERE id = 2 RETURNING id, slot;
+UPDATE posts SET slot = 3 WHERE id = 30 RETURNING id, slot;
+UPDATE posts SET slot = 2 WHERE id = 2 RETURNING id, slot;
+ROLLBACK;
 
 -- Upserts at a full cap: one that inserts nothing passes, a row that goes in is refused.
 SELECT id, "userId", slot FROM posts WHERE "userId" = 7 AND "createdAt" = '2024-05-01' ORDER BY slot, id;
