@@ -4,6 +4,7 @@ use super::arguments::required;
 use super::key_values;
 use crate::errors::{self, Code};
 use crate::guards::cap::{self, Rule};
+use crate::guards::cap_search;
 use crate::pg::cache;
 use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::{catch, Report};
@@ -26,7 +27,7 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let values = key_values::of_json(&key, &rule.index.key, None)?;
     let handle = table.table();
     let slot = catch(|| match &values {
-        Some(values) => cap::peek(handle, rule, &rule.index.key.of_values(values)),
+        Some(values) => cap_search::peek(handle, rule, &rule.index.key.of_values(values)),
         None => Some(1),
     })?;
     Ok(slot.map_or(Value::Null, |s| Value::Raw(Datum::from(s as i32))))

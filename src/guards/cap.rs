@@ -8,13 +8,13 @@
 //! A full cap writes slot 0 in the BEFORE trigger, and [`fire_full`] raises RG403 once the row has
 //! really gone in: an upsert that inserts nothing must not fail.
 
-use super::{locking, numbering};
+use super::cap_search::{choose, claim};
+use super::numbering;
 use crate::errors::{self, Code};
 use crate::pg::cache;
-use crate::pg::cap_index::{self, read_integer, CapIndex, Direction, Pass, Scan};
+use crate::pg::cap_index::{self, read_integer, CapIndex};
 use crate::pg::error::Report;
 use crate::pg::key::{slot_integer, Key, KeyValues};
-use crate::pg::lock::{Family, Tag};
 use crate::pg::memory;
 use crate::pg::relation::{Column, Table};
 use crate::pg::text::PgText;
@@ -277,188 +277,6 @@ pub fn fire_full(firing: Firing) -> Result<Row, Report> {
     }
     let key = rule.index.key.values(firing.new_slot());
     Err(full(firing.table(), firing.trigger_name(), rule, &key))
-}
-
-/// The lock of one slot of a key.
-fn slot_tag(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Tag {
-    let hash = rule.index.key.hash(key.as_slice());
-    Tag::slot(table.oid(), mix(hash, rule.column.attno, slot))
-}
-
-/// Spreads key, slot column and slot over 32 bits (the finalizer of splitmix64).
-fn mix(key: u32, attno: i16, slot: i64) -> u32 {
-    let mut x = ((key as u64) << 32) ^ ((attno as u64) << 24) ^ slot as u64;
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (x ^ (x >> 31)) as u32
-}
-
-/// Waits for the lock of a slot that the writer named, so that it meets no reservation.
-fn claim(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Result<(), Report> {
-    if locking::prepare(table.oid(), Family::Slots)? {
-        let tag = slot_tag(table, rule, key, slot);
-        if !tag.is_held(false) {
-            tag.acquire(false, locking::TOO_MANY)?;
-            locking::taken();
-        }
-    }
-    Ok(())
-}
-
-/// Chooses a slot and reserves it until the transaction ends; `None` when the cap is full, or,
-/// unless it `waits`, may be.
-fn choose(
-    table: Table,
-    rule: &Rule,
-    key: &KeyValues,
-    preferred: Option<i64>,
-    waits: bool,
-) -> Result<Option<i64>, Report> {
-    let single = locking::prepare(table.oid(), Family::Slots)?;
-    let scan = rule.index.open(table, key);
-    let mut search = Search { table, rule, key, single, reserved: None };
-    if let Some(slot) = preferred {
-        if search.reserve(&scan, slot, None)? {
-            scan.close();
-            return Ok(Some(slot));
-        }
-    }
-    loop {
-        search.reserved = None;
-        if let Some(slot) = search.pass(&scan)? {
-            scan.close();
-            return Ok(Some(slot));
-        }
-        if !waits {
-            scan.close();
-            return Ok(None);
-        }
-        if let Some(slot) = search.reserved {
-            // Every slot is taken or reserved: wait for one, and decide again.
-            let tag = slot_tag(table, rule, key, slot);
-            tag.acquire(false, locking::TOO_MANY)?;
-            if !scan.is_taken(slot) {
-                locking::taken();
-                scan.close();
-                return Ok(Some(slot));
-            }
-            tag.release();
-        } else if !scan.wait_for_leaver() {
-            scan.close();
-            return Ok(None);
-        }
-    }
-}
-
-/// The slot a new row of the key would get as of now, without reserving it.
-pub fn peek(table: Table, rule: &Rule, key: &KeyValues) -> Option<i64> {
-    rule.index.lock();
-    let scan = rule.index.open(table, key);
-    let slots = rule.options.slots;
-    if rule.options.fill == Fill::Append {
-        let mut pass = scan.pass(Direction::Highest);
-        let highest = pass.next_taken().unwrap_or(0);
-        pass.done();
-        if highest < slots {
-            scan.close();
-            return Some(highest + 1);
-        }
-    }
-    let mut pass = scan.pass(Direction::Lowest);
-    let mut next = 1;
-    while pass.next_taken() == Some(next) {
-        next += 1;
-    }
-    pass.done();
-    scan.close();
-    (next <= slots).then_some(next)
-}
-
-/// One search for a free slot.
-struct Search<'a> {
-    table: Table,
-    rule: &'a Rule,
-    key: &'a KeyValues,
-    /// Whether slots are locked one by one, or the whole table is ours.
-    single: bool,
-    /// The lowest slot that is free but reserved by another transaction.
-    reserved: Option<i64>,
-}
-
-impl Search<'_> {
-    /// Looks once through the slots in the order that `fill` says.
-    fn pass(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
-        if self.rule.options.fill == Fill::Append {
-            if let Some(slot) = self.past_highest(scan)? {
-                return Ok(Some(slot));
-            }
-        }
-        self.lowest(scan)
-    }
-
-    /// A slot above all taken ones.
-    fn past_highest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
-        let mut pass = scan.pass(Direction::Highest);
-        let highest = pass.next_taken().unwrap_or(0);
-        let mut chosen = None;
-        for slot in highest + 1..=self.rule.options.slots {
-            if self.reserve(scan, slot, Some(&pass))? {
-                chosen = Some(slot);
-                break;
-            }
-        }
-        pass.done();
-        Ok(chosen)
-    }
-
-    /// The lowest free slot.
-    fn lowest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
-        let slots = self.rule.options.slots;
-        let mut pass = scan.pass(Direction::Lowest);
-        let mut next = 1;
-        while next <= slots {
-            let taken = pass.next_taken();
-            let end = taken.map_or(slots, |t| (t - 1).min(slots));
-            while next <= end {
-                if self.reserve(scan, next, Some(&pass))? {
-                    pass.done();
-                    return Ok(Some(next));
-                }
-                next += 1;
-            }
-            match taken {
-                Some(t) => next = next.max(t + 1),
-                None => break,
-            }
-        }
-        pass.done();
-        Ok(None)
-    }
-
-    /// Reserves a slot that looked free, if it still is and nobody else has it. The pass that found
-    /// it free need not be repeated if nobody has committed since.
-    fn reserve(&mut self, scan: &Scan, slot: i64, pass: Option<&Pass>) -> Result<bool, Report> {
-        let is_taken = || !pass.is_some_and(Pass::is_current) && scan.is_taken(slot);
-        if !self.single {
-            return Ok(!is_taken());
-        }
-        let tag = slot_tag(self.table, self.rule, self.key, slot);
-        let held = tag.is_held(false);
-        if !held && !tag.try_acquire(false) {
-            self.reserved = self.reserved.or(Some(slot));
-            return Ok(false);
-        }
-        if is_taken() {
-            if !held {
-                tag.release();
-            }
-            return Ok(false);
-        }
-        if !held {
-            locking::taken();
-        }
-        Ok(true)
-    }
 }
 
 #[cold]

@@ -1,6 +1,7 @@
 //! What runs when a row is written.
 
 pub mod cap;
+pub mod cap_search;
 pub mod cooldown;
 mod cooldown_reports;
 pub mod key_lock;

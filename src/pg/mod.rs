@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod cache;
 pub mod call;
 pub mod cap_index;
+pub mod cap_scan;
 pub mod clock;
 pub mod column_default;
 pub mod compare;

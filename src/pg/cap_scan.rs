@@ -1,0 +1,196 @@
+//! The slots of one key of a cap, read in order from its index.
+
+use super::cap_index::read_integer;
+use super::key::slot_value;
+use super::raw;
+use super::relation::{Column, Table};
+use super::snapshot::{dirty, Deciding};
+use core::ffi::c_int;
+use pgrx::pg_sys::{self, Datum, TransactionId};
+
+extern "C-unwind" {
+    fn XactLockTableWait(
+        xid: TransactionId,
+        relation: pg_sys::Relation,
+        ctid: pg_sys::ItemPointer,
+        operation: pg_sys::XLTW_Oper::Type,
+    );
+}
+
+/// Which end of the slots a scan starts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Lowest,
+    Highest,
+}
+
+/// The slots of one key being read. `Copy`: an ERROR leaves its parts to their owners.
+#[derive(Clone, Copy)]
+pub struct Scan {
+    pub(super) table: Table,
+    pub(super) index: pg_sys::Relation,
+    pub(super) row: *mut pg_sys::TupleTableSlot,
+    pub(super) conditions: *mut pg_sys::ScanKeyData,
+    pub(super) count: usize,
+    pub(super) slot: Column,
+}
+
+/// One pass over the key's rows under one deciding snapshot.
+#[derive(Clone, Copy)]
+pub struct Pass {
+    scan: pg_sys::IndexScanDesc,
+    snapshot: Deciding,
+    row: *mut pg_sys::TupleTableSlot,
+    slot: Column,
+    direction: pg_sys::ScanDirection::Type,
+}
+
+impl Scan {
+    unsafe fn begin(&self, snapshot: pg_sys::Snapshot, count: usize) -> pg_sys::IndexScanDesc {
+        // SAFETY: table and index are open, the conditions are complete.
+        unsafe {
+            let scan = raw::index_beginscan(
+                self.table.as_raw(),
+                self.index,
+                snapshot,
+                #[cfg(feature = "pg18")]
+                core::ptr::null_mut(),
+                count as c_int,
+                0,
+            );
+            raw::index_rescan(scan, self.conditions, count as c_int, core::ptr::null(), 0);
+            scan
+        }
+    }
+
+    /// Reads the taken slots in order.
+    #[inline]
+    pub fn pass(&self, direction: Direction) -> Pass {
+        let snapshot = Deciding::take();
+        Pass {
+            // SAFETY: as in `begin`; the snapshot is registered until `Pass::done`.
+            scan: unsafe { self.begin(snapshot.as_raw(), self.count) },
+            snapshot,
+            row: self.row,
+            slot: self.slot,
+            direction: match direction {
+                Direction::Lowest => pg_sys::ScanDirection::ForwardScanDirection,
+                Direction::Highest => pg_sys::ScanDirection::BackwardScanDirection,
+            },
+        }
+    }
+
+    /// Whether a slot of the key is taken, as of now.
+    #[inline]
+    pub fn is_taken(&self, slot: i64) -> bool {
+        let snapshot = Deciding::take();
+        // SAFETY: as in `begin`; the condition on the slot follows those on the key.
+        unsafe {
+            (*self.conditions.add(self.count)).sk_argument = Datum::from(slot);
+            let scan = self.begin(snapshot.as_raw(), self.count + 1);
+            let direction = pg_sys::ScanDirection::ForwardScanDirection;
+            let taken = raw::index_getnext_slot(scan, direction, self.row);
+            raw::index_endscan(scan);
+            clear(self.row);
+            snapshot.done();
+            taken
+        }
+    }
+
+    /// Waits for a transaction that is taking a row out of a slot; `false` if there is none. A row
+    /// whose new version keeps the slot stays in it, whatever becomes of that transaction.
+    pub fn wait_for_leaver(&self) -> bool {
+        let mut snapshot = dirty();
+        let mut leaver: Option<TransactionId> = None;
+        // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
+        // the row just returned in xmin and xmax.
+        unsafe {
+            let scan = self.begin(&mut snapshot, self.count);
+            let mut group = i64::MIN;
+            let mut stays = true;
+            let mut leaving = None;
+            let direction = pg_sys::ScanDirection::ForwardScanDirection;
+            while raw::index_getnext_slot(scan, direction, self.row) {
+                let slot = read_slot(self.row, self.slot);
+                if slot != group {
+                    if !stays {
+                        leaver = leaver.or(leaving);
+                    }
+                    (group, stays, leaving) = (slot, false, None);
+                }
+                if snapshot.xmax == pg_sys::InvalidTransactionId {
+                    stays = true;
+                } else {
+                    leaving = Some(snapshot.xmax);
+                }
+            }
+            if !stays {
+                leaver = leaver.or(leaving);
+            }
+            raw::index_endscan(scan);
+            clear(self.row);
+            match leaver {
+                None => false,
+                Some(xid) => {
+                    let none = pg_sys::XLTW_Oper::XLTW_None;
+                    XactLockTableWait(xid, core::ptr::null_mut(), core::ptr::null_mut(), none);
+                    true
+                }
+            }
+        }
+    }
+
+    /// Closes the index.
+    #[inline]
+    pub fn close(self) {
+        // SAFETY: opened in `CapIndex::open`.
+        unsafe { raw::index_close(self.index, pg_sys::NoLock as c_int) }
+    }
+}
+
+impl Pass {
+    /// Whether what the pass has found free is still so.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.snapshot.is_current()
+    }
+
+    /// The next taken slot.
+    #[inline]
+    pub fn next_taken(&mut self) -> Option<i64> {
+        // SAFETY: the scan is open.
+        unsafe {
+            raw::index_getnext_slot(self.scan, self.direction, self.row)
+                .then(|| read_slot(self.row, self.slot))
+        }
+    }
+
+    /// Ends the pass.
+    #[inline]
+    pub fn done(self) {
+        // SAFETY: begun in `Scan::pass`.
+        unsafe {
+            raw::index_endscan(self.scan);
+            clear(self.row);
+        }
+        self.snapshot.done();
+    }
+}
+
+/// ExecClearTuple: lets go of the buffer the row was in.
+unsafe fn clear(row: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: the slot was made by table_slot_create.
+    unsafe {
+        if let Some(clear) = (*(*row).tts_ops).clear {
+            clear(row);
+        }
+    }
+}
+
+/// The slot number of a row of the index.
+unsafe fn read_slot(row: *mut pg_sys::TupleTableSlot, slot: Column) -> i64 {
+    let mut null = false;
+    // SAFETY: the row is one of the table's.
+    let value = unsafe { slot_value(row, slot.attno, &mut null) };
+    read_integer(value, slot.type_oid)
+}
