@@ -41,6 +41,10 @@ extension_sql_file!("../sql/retry.sql", name = "retry", requires = ["take"]);
 extension_sql_file!("../sql/swap.sql", name = "swap", requires = ["guards"]);
 extension_sql_file!("../sql/parent.sql", name = "parent", requires = ["version"]);
 
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(unsafe_code, clippy::expect_used)]
+mod server_tests;
+
 /// What `cargo pgrx test` asks for.
 #[cfg(test)]
 pub mod pg_test {
