@@ -11,5 +11,14 @@ pub mod version;
 use crate::language::Workload;
 
 pub fn all() -> Vec<Workload> {
-    [version::all(), key_lock::all(), cap::all(), cooldown::all(), atomic::all()].concat()
+    [
+        version::all(),
+        key_lock::all(),
+        cap::all(),
+        cooldown::all(),
+        parent::all(),
+        atomic::all(),
+        swap::all(),
+    ]
+    .concat()
 }
