@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a client can see: pipelines, cancelled waits, load on CALL retry.
+# What only a client can see: pipelines, cancelled waits, load on CALL retry, parallel saves.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec cargo run --quiet --locked -p raceguard-clients -- "$DSN"
