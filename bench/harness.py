@@ -149,7 +149,6 @@ def anonymous_kib(session):
 
 @dataclass
 class Target:
-    issue: int
     what: str
     limit: float
     measured: float

@@ -167,11 +167,11 @@ def run():
                   [[v, *map(us, values)] for v, values in over.items()]),
         ],
         [
-            Target(2, "cap 3: insert overhead against the article's", 1 / 2, against_article),
-            Target(5, "cap 3: insert overhead against the article's", 1 / 3, against_article),
-            Target(5, "cap 1000, lowest: times faster than the article's whole insert", 100,
+            Target("cap 3: insert overhead against the article's", 1 / 2, against_article),
+            Target("cap 3: insert overhead against the article's", 1 / 3, against_article),
+            Target("cap 1000, lowest: times faster than the article's whole insert", 100,
                    by_cap[1_000].article_to_lowest, at_least=True),
-            Target(5, "append: cost of an insert at cap 10000 against that at cap 10", 1.5,
+            Target("append: cost of an insert at cap 10000 against that at cap 10", 1.5,
                    by_cap[10_000].insert[APPEND] / by_cap[10].insert[APPEND]),
         ],
         [("cap_overhead.svg", "Insert overhead by cap", chart)])

@@ -102,7 +102,7 @@ def run():
                   NONE, f"pgbench, {SECONDS_SPREAD} s a run, {ROUNDS} rounds."),
         ],
         [
-            Target(5, f"8 sessions, one key, {variant}: throughput against article D's lock", 5,
+            Target(f"8 sessions, one key, {variant}: throughput against article D's lock", 5,
                    hot.ratio((8, variant), (8, LOCK_THEN_COUNT)), at_least=True)
             for variant in (LOWEST, APPEND)
         ],

@@ -122,16 +122,16 @@ def run():
               f"Whole transactions that update one row each, {TRANSACTIONS} a round, taking and "
               "releasing the lock included."))
     targets = [
-        Target(2, "held key against the C twin", 1.3, held.ratio(OURS, TWIN)),
-        Target(2, "held key, times faster than article D's trigger", 15, held.ratio(ARTICLE, OURS),
+        Target("held key against the C twin", 1.3, held.ratio(OURS, TWIN)),
+        Target("held key, times faster than article D's trigger", 15, held.ratio(ARTICLE, OURS),
                at_least=True),
-        Target(4, "held key against the C twin", 1.15, held.ratio(OURS, TWIN)),
-        Target(4, "held key with a namespace against the C twin", 1.15,
+        Target("held key against the C twin", 1.15, held.ratio(OURS, TWIN)),
+        Target("held key with a namespace against the C twin", 1.15,
                held.ratio(OURS_NAMESPACE, TWIN_NAMESPACE)),
-        Target(4, "distinct keys against the C twin", 1.15, distinct.ratio(OURS, TWIN)),
-        Target(4, "distinct keys with a namespace against the C twin", 1.15,
+        Target("distinct keys against the C twin", 1.15, distinct.ratio(OURS, TWIN)),
+        Target("distinct keys with a namespace against the C twin", 1.15,
                distinct.ratio(OURS_NAMESPACE, TWIN_NAMESPACE)),
-        Target(4, "first lock of a transaction, more than the C twin", 2, first.difference(OURS, TWIN),
+        Target("first lock of a transaction, more than the C twin", 2, first.difference(OURS, TWIN),
                unit="us"),
     ]
     return Report("Key lock", tables, targets,

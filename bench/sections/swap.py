@@ -99,5 +99,5 @@ def run():
                f"{SWAPS} swaps of one row each over {ROWS} rows, median of {ROUNDS} rounds. From a "
                "client: pgbench with prepared statements, each swap its own transaction. In the "
                f"server: a PL/pgSQL loop with cached plans, {COMMIT_EVERY} swaps in a transaction.")],
-        [Target(3, "compare_and_swap against the prepared UPDATE, from a client", 2.5,
+        [Target("compare_and_swap against the prepared UPDATE, from a client", 2.5,
                 client[OURS] / client[BY_HAND])])
