@@ -9,6 +9,11 @@ use core::ffi::c_int;
 use pgrx::pg_sys::{self, Datum, TransactionId};
 
 extern "C-unwind" {
+    fn nocache_index_getattr(
+        entry: pg_sys::IndexTuple,
+        attnum: c_int,
+        desc: pg_sys::TupleDesc,
+    ) -> Datum;
     fn XactLockTableWait(
         xid: TransactionId,
         relation: pg_sys::Relation,
@@ -46,7 +51,12 @@ pub struct Pass {
 }
 
 impl Scan {
-    unsafe fn begin(&self, snapshot: pg_sys::Snapshot, count: usize) -> pg_sys::IndexScanDesc {
+    unsafe fn begin(
+        &self,
+        snapshot: pg_sys::Snapshot,
+        count: usize,
+        want_entries: bool,
+    ) -> pg_sys::IndexScanDesc {
         // SAFETY: table and index are open, the conditions are complete.
         unsafe {
             let scan = raw::index_beginscan(
@@ -58,6 +68,8 @@ impl Scan {
                 count as c_int,
                 0,
             );
+            // The scan makes room for the entries when it is started.
+            (*scan).xs_want_itup = want_entries;
             raw::index_rescan(scan, self.conditions, count as c_int, core::ptr::null(), 0);
             scan
         }
@@ -67,9 +79,13 @@ impl Scan {
     #[inline]
     pub fn pass(&self, direction: Direction) -> Pass {
         let snapshot = Deciding::take();
+        // The whole of a key is read from the index entries; for one slot copying a page of them
+        // would not pay.
+        let want_entries = direction == Direction::Lowest;
+        // SAFETY: as in `begin`; the snapshot is registered until `Pass::done`.
+        let scan = unsafe { self.begin(snapshot.as_raw(), self.count, want_entries) };
         Pass {
-            // SAFETY: as in `begin`; the snapshot is registered until `Pass::done`.
-            scan: unsafe { self.begin(snapshot.as_raw(), self.count) },
+            scan,
             snapshot,
             row: self.row,
             slot: self.slot,
@@ -87,7 +103,7 @@ impl Scan {
         // SAFETY: as in `begin`; the condition on the slot follows those on the key.
         unsafe {
             (*self.conditions.add(self.count)).sk_argument = Datum::from(slot);
-            let scan = self.begin(snapshot.as_raw(), self.count + 1);
+            let scan = self.begin(snapshot.as_raw(), self.count + 1, false);
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
             let taken = raw::index_getnext_slot(scan, direction, self.row);
             raw::index_endscan(scan);
@@ -105,7 +121,7 @@ impl Scan {
         // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
         // the row just returned in xmin and xmax.
         unsafe {
-            let scan = self.begin(&mut snapshot, self.count);
+            let scan = self.begin(&mut snapshot, self.count, false);
             let mut group = i64::MIN;
             let mut stays = true;
             let mut leaving = None;
@@ -155,13 +171,21 @@ impl Pass {
         self.snapshot.is_current()
     }
 
-    /// The next taken slot.
+    /// The next taken slot. Its number is read from the index entry: taking the row apart to its last
+    /// column would cost more than finding it.
     #[inline]
     pub fn next_taken(&mut self) -> Option<i64> {
-        // SAFETY: the scan is open.
+        // SAFETY: the scan is open; in index entries, where it hands them out, the slot follows the
+        // key and is never NULL.
         unsafe {
-            raw::index_getnext_slot(self.scan, self.direction, self.row)
-                .then(|| read_slot(self.row, self.slot))
+            raw::index_getnext_slot(self.scan, self.direction, self.row).then(|| {
+                if !(*self.scan).xs_want_itup {
+                    return read_slot(self.row, self.slot);
+                }
+                let (entry, desc) = ((*self.scan).xs_itup, (*self.scan).xs_itupdesc);
+                let value = nocache_index_getattr(entry, (*self.scan).numberOfKeys + 1, desc);
+                read_integer(value, self.slot.type_oid)
+            })
         }
     }
 
