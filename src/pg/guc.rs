@@ -1,7 +1,8 @@
 //! raceguard's settings. They work without preloading: Postgres keeps a value set before the
 //! library is loaded as a placeholder and hands it over here.
 
-use core::ffi::c_int;
+use super::raw;
+use core::ffi::{c_int, CStr};
 use core::sync::atomic::{AtomicI32, Ordering};
 use pgrx::pg_sys;
 
@@ -49,6 +50,32 @@ static ERROR_STYLES: Options = Options([
     option(c"postgrest", ErrorStyle::Postgrest as i32),
     pg_sys::config_enum_entry { name: core::ptr::null(), val: 0, hidden: false },
 ]);
+
+/// Sets any setting in a nesting level of its own and returns the level, for `AtEOXact_GUC`.
+///
+/// # Safety
+/// Plain frames or inside `catch`; the names end in a zero byte. The level is closed by the caller or,
+/// after an ERROR, by the rollback.
+pub unsafe fn set_in_new_level(name: &CStr, value: &CStr) -> c_int {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let level = raw::NewGUCNestLevel();
+        raw::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        level
+    }
+}
+
+/// What `search_path` is while names must not depend on the session.
+pub const PINNED_PATH: &CStr = c"pg_catalog, pg_temp";
 
 /// Defines the settings; called once from `_PG_init`.
 pub fn define() {

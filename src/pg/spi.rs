@@ -2,6 +2,7 @@
 
 use super::call::text_datum;
 use super::error::{catch, Report};
+use super::guc;
 use super::raw;
 use super::text::{cstr, utf8_cstr};
 use crate::errors;
@@ -194,7 +195,7 @@ pub fn check(code: c_int) -> Result<(), Report> {
 
 /// Runs `body` with `search_path` set to pg_catalog, restoring it afterwards.
 pub fn pinned_search_path<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
-    with_setting(c"search_path", c"pg_catalog, pg_temp", body)
+    with_setting(c"search_path", guc::PINNED_PATH, body)
 }
 
 /// Runs `body` with row security off: a statement whose rows it would filter fails instead.
@@ -207,22 +208,8 @@ fn with_setting<T>(
     value: &CStr,
     body: impl FnOnce() -> Result<T, Report>,
 ) -> Result<T, Report> {
-    let (name, value) = (name.as_ptr(), value.as_ptr());
-    // SAFETY: opens a GUC nesting level, closed below; after an error the rollback closes it.
-    let level = catch(|| unsafe {
-        let level = raw::NewGUCNestLevel();
-        raw::set_config_option(
-            name,
-            value,
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        level
-    })?;
+    // SAFETY: the level is closed below; after an error the rollback closes it.
+    let level = catch(|| unsafe { guc::set_in_new_level(name, value) })?;
     let value = body()?;
     // SAFETY: as above.
     catch(|| unsafe { raw::AtEOXact_GUC(true, level) })?;

@@ -3,6 +3,7 @@
 use super::{hash_function, Key, KeyPart, MAX_PARTS, NO_EXPRESSION};
 use crate::errors;
 use crate::pg::error::Report;
+use crate::pg::guc;
 use crate::pg::list::{list_length, list_node};
 use crate::pg::memory::Buffer;
 use crate::pg::raw;
@@ -63,17 +64,7 @@ extern "C-unwind" {
 pub fn with_pinned_path<T>(body: impl FnOnce() -> T) -> T {
     // SAFETY: opens and closes one GUC nesting level.
     unsafe {
-        let level = raw::NewGUCNestLevel();
-        raw::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        let level = guc::set_in_new_level(c"search_path", guc::PINNED_PATH);
         let value = body();
         raw::AtEOXact_GUC(true, level);
         value
