@@ -25,12 +25,9 @@ fn mix(key: u32, attno: i16, slot: i64) -> u32 {
 
 /// Waits for the lock of a slot that the writer named, so that it meets no reservation.
 pub fn claim(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Result<(), Report> {
-    if locking::prepare(table.oid(), Family::Slots)? {
-        let tag = slot_tag(table, rule, key, slot);
-        if !tag.is_held(false) {
-            tag.acquire(false, locking::TOO_MANY)?;
-            locking::taken();
-        }
+    let tag = slot_tag(table, rule, key, slot);
+    if locking::prepare(table.oid(), Family::Slots)? && tag.acquire(false, locking::TOO_MANY)? {
+        locking::taken();
     }
     Ok(())
 }

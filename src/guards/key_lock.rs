@@ -126,8 +126,11 @@ pub fn fire(firing: Firing) -> Result<Row, Report> {
         Event::Delete => lock(rule, locked(rule, firing.old(), firing.old_slot())?)?,
         Event::Update if numbering::is_backfill(firing) => {}
         Event::Update => {
-            let old = locked(rule, firing.old(), firing.old_slot())?;
             let new = locked(rule, firing.new_row(), firing.new_slot())?;
+            if rule.key.is_unchanged(firing.old(), firing.new_row()) {
+                return lock(rule, new).map(|()| firing.pass());
+            }
+            let old = locked(rule, firing.old(), firing.old_slot())?;
             let [first, second] = in_order(old, new);
             lock(rule, first)?;
             lock(rule, second)?;
@@ -176,7 +179,7 @@ pub fn lock(rule: &Rule, what: Option<Locked>) -> Result<(), Report> {
         (None, _) => Ok(()),
         (Some(Locked(hash)), None) => locking::lock_key(rule.root, hash),
         (Some(Locked(key)), Some(namespace)) => {
-            Tag::integers(namespace, key as i32).acquire(false, TOO_MANY_IN_NAMESPACE)
+            Tag::integers(namespace, key as i32).acquire(false, TOO_MANY_IN_NAMESPACE).map(drop)
         }
     }
 }

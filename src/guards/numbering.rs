@@ -1,6 +1,7 @@
 //! Lets one writer pass the version guard with a version that is no successor, raceguard's own
 //! backfill, or with none at all, its numbering of slots.
 
+use crate::pg::per_backend::PerBackend;
 use crate::pg::trigger::Firing;
 use crate::pg::tuple::Row;
 use crate::pg::value::Kind;
@@ -35,11 +36,9 @@ impl Numbers {
     }
 }
 
-thread_local! {
-    /// The table whose slots are being numbered, and whether that may wait for a slot.
-    static SLOTS: Cell<Option<(u32, bool)>> = const { Cell::new(None) };
-    static CURRENT: Cell<Option<Numbers>> = const { Cell::new(None) };
-}
+/// The table whose slots are being numbered, and whether that may wait for a slot.
+static SLOTS: PerBackend<Cell<Option<(u32, bool)>>> = PerBackend::new(Cell::new(None));
+static CURRENT: PerBackend<Cell<Option<Numbers>>> = PerBackend::new(Cell::new(None));
 
 /// Ends the numbering when dropped, after an error too.
 pub struct Numbering(Option<Numbers>);

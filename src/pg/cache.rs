@@ -6,6 +6,7 @@
 //! only that transaction ever saw.
 
 use super::error::Report;
+use super::per_backend::PerBackend;
 use super::raw;
 use super::trigger::Definition;
 use core::cell::UnsafeCell;
@@ -57,16 +58,13 @@ impl Hasher for OidHasher {
     }
 }
 
-struct Shared(UnsafeCell<Option<Cache>>);
-// SAFETY: a backend has one thread.
-unsafe impl Sync for Shared {}
-static CACHE: Shared = Shared(UnsafeCell::new(None));
+static CACHE: PerBackend<UnsafeCell<Option<Cache>>> = PerBackend::new(UnsafeCell::new(None));
 
 fn cache() -> &'static mut Cache {
     // SAFETY: a backend has one thread, and no caller below keeps the reference across a call
     // into Postgres.
     unsafe {
-        (*CACHE.0.get()).get_or_insert_with(|| Cache {
+        (*CACHE.get()).get_or_insert_with(|| Cache {
             entries: HashMap::default(),
             last: None,
             retired: Vec::new(),

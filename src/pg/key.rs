@@ -33,6 +33,8 @@ pub struct KeyPart {
     pub type_oid: Oid,
     pub typmod: i32,
     collation: Oid,
+    /// Values of the type are machine words.
+    by_value: bool,
     hash: Hash,
 }
 
@@ -59,9 +61,10 @@ pub struct Key {
     plain: bool,
 }
 
-/// State and tree of a key part that is a plain column.
-const NO_EXPRESSION: (*mut pg_sys::ExprState, *mut pg_sys::Node) =
-    (core::ptr::null_mut(), core::ptr::null_mut());
+/// State and tree of a key part that is no plain column.
+type Expression = (*mut pg_sys::ExprState, *mut pg_sys::Node);
+
+const NO_EXPRESSION: Expression = (core::ptr::null_mut(), core::ptr::null_mut());
 
 /// How many columns a key may have: as many as an index.
 pub const MAX_PARTS: usize = pg_sys::INDEX_MAX_KEYS as usize;
@@ -89,6 +92,7 @@ extern "C-unwind" {
     fn hash_bytes(bytes: *const u8, length: c_int) -> u32;
     fn getBaseType(type_oid: Oid) -> Oid;
     fn type_is_enum(type_oid: Oid) -> bool;
+    fn get_typbyval(type_oid: Oid) -> bool;
     fn SubTransactionIsActive(subtransaction: u32) -> bool;
 }
 
@@ -309,6 +313,16 @@ impl Key {
         Some(hash)
     }
 
+    /// Whether two rows surely have the same key: both values of every part are the same machine word.
+    #[inline]
+    pub fn is_unchanged(&self, old: Row, new: Row) -> bool {
+        self.plain
+            && self
+                .parts
+                .iter()
+                .all(|part| part.by_value && old.get(part.attno) == new.get(part.attno))
+    }
+
     /// The only part of the key as an integer, `None` if it is NULL or no integer.
     pub fn integer(&self, row: Row, slot: *mut pg_sys::TupleTableSlot) -> Option<i64> {
         let part = self.parts.first()?;
@@ -349,6 +363,19 @@ pub fn slot_integer(
 }
 
 impl KeyPart {
+    fn new(
+        attno: i16,
+        (expression, tree): Expression,
+        type_oid: Oid,
+        typmod: i32,
+        collation: Oid,
+    ) -> KeyPart {
+        // SAFETY: looks into the catalog.
+        let by_value = unsafe { get_typbyval(type_oid) };
+        let hash = hash_function(type_oid);
+        KeyPart { attno, expression, tree, type_oid, typmod, collation, by_value, hash }
+    }
+
     /// A value of an integer part as a number; `None` for other types.
     #[inline]
     pub fn integer(&self, value: Datum) -> Option<i64> {

@@ -68,12 +68,14 @@ impl Tag {
     }
 
     /// Waits for the lock and holds it until the transaction, or the savepoint it was taken in,
-    /// ends. `out_of_memory` is the HINT if the server's lock table is full.
+    /// ends; whether it is a new one, not held before. `out_of_memory` is the HINT if the server's
+    /// lock table is full.
     #[inline]
-    pub fn acquire(self, shared: bool, out_of_memory: &str) -> Result<(), Report> {
+    pub fn acquire(self, shared: bool, out_of_memory: &str) -> Result<bool, Report> {
         match self.lock(shared, false) {
             pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL => Err(out_of_locks(out_of_memory)),
-            _ => Ok(()),
+            pg_sys::LockAcquireResult::LOCKACQUIRE_OK => Ok(true),
+            _ => Ok(false),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::error::Report;
 use super::foreign_key::ForeignKey;
 use super::key_bytes;
+use super::per_backend::PerBackend;
 use super::raw;
 use super::tuple::Row;
 use crate::errors;
@@ -23,16 +24,13 @@ struct Session {
     registered: bool,
 }
 
-struct Shared(UnsafeCell<Option<Session>>);
-// SAFETY: a backend has one thread.
-unsafe impl Sync for Shared {}
-static SESSION: Shared = Shared(UnsafeCell::new(None));
+static SESSION: PerBackend<UnsafeCell<Option<Session>>> = PerBackend::new(UnsafeCell::new(None));
 
 /// No caller below calls Postgres while it holds the reference.
 fn session() -> &'static mut Session {
     // SAFETY: a backend has one thread, and no reference outlives the function that asked for it.
     unsafe {
-        (*SESSION.0.get()).get_or_insert_with(|| Session {
+        (*SESSION.get()).get_or_insert_with(|| Session {
             notes: Notes::new(),
             key: Vec::new(),
             registered: false,

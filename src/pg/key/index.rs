@@ -1,6 +1,6 @@
 //! Keys and the columns, expressions and predicates of indexes.
 
-use super::{hash_function, Hash, Key, KeyPart, NO_EXPRESSION};
+use super::{Key, KeyPart, NO_EXPRESSION};
 use crate::pg::list::list_node;
 use crate::pg::memory::Buffer;
 use crate::pg::raw;
@@ -38,7 +38,7 @@ impl Key {
             unsafe {
                 let attno = *(*(*index).rd_index).indkey.values.as_ptr().add(i);
                 let collation = *(*index).rd_indcollation.add(i);
-                let (type_oid, typmod, (expression, tree)) = match table.column(attno) {
+                let (type_oid, typmod, expression) = match table.column(attno) {
                     Some(column) => (column.type_oid, column.typmod, NO_EXPRESSION),
                     None => {
                         let e = list_node(expressions, next_expression) as *mut pg_sys::Node;
@@ -47,8 +47,7 @@ impl Key {
                         (exprType(e), exprTypmod(e), (state, e))
                     }
                 };
-                let hash = hash_function(type_oid);
-                parts.push(KeyPart { attno, expression, tree, type_oid, typmod, collation, hash });
+                parts.push(KeyPart::new(attno, expression, type_oid, typmod, collation));
             }
         }
         // SAFETY: as in `compile`.
@@ -67,15 +66,8 @@ impl Key {
             let all = raw::make_ands_explicit(conditions);
             (ExecInitExpr(all, core::ptr::null_mut()), CreateStandaloneExprContext())
         };
-        parts.push(KeyPart {
-            attno: 0,
-            expression,
-            tree: core::ptr::null_mut(),
-            type_oid: pg_sys::BOOLOID,
-            typmod: -1,
-            collation: pg_sys::InvalidOid,
-            hash: Hash::None,
-        });
+        let expression = (expression, core::ptr::null_mut());
+        parts.push(KeyPart::new(0, expression, pg_sys::BOOLOID, -1, pg_sys::InvalidOid));
         Key::new(parts, context)
     }
 

@@ -1,6 +1,6 @@
 //! From a key's text to something executable and back: Postgres's parser, checks, deparsing.
 
-use super::{hash_function, Key, KeyPart, MAX_PARTS, NO_EXPRESSION};
+use super::{Key, KeyPart, MAX_PARTS, NO_EXPRESSION};
 use crate::errors;
 use crate::pg::error::Report;
 use crate::pg::guc;
@@ -299,7 +299,7 @@ impl ParsedKey {
     pub fn compile(self, table: Table) -> Key {
         let mut parts = Buffer::new(self.elements.len());
         for element in self.elements {
-            let (type_oid, typmod, collation, (expression, tree)) = if element.attno != 0 {
+            let (type_oid, typmod, collation, expression) = if element.attno != 0 {
                 match table.column(element.attno) {
                     Some(c) => (c.type_oid, c.typmod, c.collation, NO_EXPRESSION),
                     None => continue,
@@ -314,15 +314,7 @@ impl ParsedKey {
                     (exprType(e), exprTypmod(e), exprCollation(e), compiled)
                 }
             };
-            parts.push(KeyPart {
-                attno: element.attno,
-                expression,
-                tree,
-                type_oid,
-                typmod,
-                collation,
-                hash: hash_function(type_oid),
-            });
+            parts.push(KeyPart::new(element.attno, expression, type_oid, typmod, collation));
         }
         // SAFETY: the expression context is made in the current memory context, as the parts are.
         let context = unsafe { CreateStandaloneExprContext() };
