@@ -150,6 +150,8 @@ extern "C-unwind" {
         orderbys: *const ScanKeyData,
         orderby_count: c_int,
     );
+    pub fn index_getnext_tid(scan: IndexScanDesc, direction: ScanDirection::Type) -> ItemPointer;
+    pub fn index_fetch_heap(scan: IndexScanDesc, slot: *mut TupleTableSlot) -> bool;
     pub fn index_getnext_slot(
         scan: IndexScanDesc,
         direction: ScanDirection::Type,
