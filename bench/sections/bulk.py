@@ -1,23 +1,27 @@
-"""One statement over 1,000,000 rows, with the memory of its backend."""
+"""One statement over many rows, with the memory of its backend."""
 
 import statistics
 
 from harness import BenchError, Report, Session, Table, anonymous_kib
 from report import ratio
 
-ROWS = 1_000_000
+UPDATED = 1_000_000
+INSERTED = 300_000
 ROUNDS = 3
 
 NONE, EMPTY, TWIN, MODDATETIME, PLPGSQL, OURS = (
     "no trigger", "empty C trigger", "C twin", "contrib moddatetime", "PL/pgSQL trigger", "raceguard")
+UNIQUE, EXCLUSION = "unique index, slots given", "EXCLUDE USING gist"
 
 ORDERS = """CREATE TABLE {table} (id int PRIMARY KEY, shipping_address text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(), version bigint NOT NULL DEFAULT 1)
     WITH (fillfactor = 45);
-    INSERT INTO {table} SELECT i, 'Old Street' FROM generate_series(1, %d) i;""" % ROWS
+    INSERT INTO {table} SELECT i, 'Old Street' FROM generate_series(1, %d) i;""" % UPDATED
 POSTS = """CREATE TABLE {table} (id int PRIMARY KEY, "userId" int NOT NULL, content text NOT NULL)
     WITH (fillfactor = 45);
-    INSERT INTO {table} SELECT i, i, 'some text' FROM generate_series(1, %d) i;""" % ROWS
+    INSERT INTO {table} SELECT i, i, 'some text' FROM generate_series(1, %d) i;""" % UPDATED
+CAPPED = """CREATE TABLE {table} ("userId" int NOT NULL, slot int, content text NOT NULL);"""
+COOLED = """CREATE TABLE {table} ("userId" int NOT NULL, "createdAt" timestamp NOT NULL);"""
 
 
 def trigger(call):
@@ -39,15 +43,40 @@ KEY_LOCK = {
     "article D's trigger": POSTS + trigger('"take_post_modify_lock_function"()'),
     OURS: POSTS + """SELECT raceguard.add_key_lock('{table}', '"userId"');""",
 }
+CAP = {
+    NONE: CAPPED,
+    UNIQUE: CAPPED + """CREATE UNIQUE INDEX ON {table} ("userId", slot);""",
+    OURS: CAPPED + """SELECT raceguard.add_cap('{table}', '"userId"', 3);""",
+}
+COOLDOWN = {
+    NONE: COOLED,
+    EXCLUSION: COOLED + """ALTER TABLE {table} ADD EXCLUDE USING gist
+        ("userId" WITH =, tsrange("createdAt", "createdAt" + interval '7 days') WITH &&);""",
+    OURS: COOLED + """SELECT raceguard.add_cooldown('{table}', '"userId"', at => 'createdAt',
+        period => '7 days');""",
+}
+
+# A first row for each session, so that it has loaded what the measured statement needs, and the
+# statement. A cap gives the slots itself, elsewhere the statement does.
+ADDRESS = ("UPDATE {table} SET shipping_address = 'New Street' WHERE id = 1;",
+           "UPDATE {table} SET shipping_address = 'New Street'")
+CONTENT = ("UPDATE {table} SET content = 'new text' WHERE id = 1;",
+           "UPDATE {table} SET content = 'new text'")
+SERIES = f"FROM generate_series(1, {INSERTED}) i"
+CAPPED_ROWS = ("INSERT INTO {table} SELECT 0, {slot}, 'some text' FROM generate_series(1, 1) i;",
+               "INSERT INTO {table} SELECT (i + 2) / 3, {slot}, 'some text' " + SERIES)
+COOLED_ROWS = ("INSERT INTO {table} VALUES (0, timestamp '2026-01-01');",
+               "INSERT INTO {table} SELECT i / 3 + 1, timestamp '2026-01-01' + i % 3 * interval '8 days' "
+               + SERIES)
 
 
-def update(table, assignment):
-    """Seconds of one update of all rows and the growth of its backend, MiB; None if out of locks."""
+def run_once(touch, statement):
+    """Seconds of one statement and the growth of its backend, MiB; None if out of locks."""
     with Session() as session:
-        session.sql(f"UPDATE {table} SET {assignment} WHERE id = 1;")
+        session.sql(touch)
         before = anonymous_kib(session)
         try:
-            seconds = session.explain(f"UPDATE {table} SET {assignment}").execution_ns / 1e9
+            seconds = session.explain(statement).execution_ns / 1e9
         except BenchError as error:
             if "out of shared memory" not in str(error):
                 raise
@@ -55,7 +84,7 @@ def update(table, assignment):
         return seconds, (anonymous_kib(session) - before) / 1024
 
 
-def measure(variants, assignment):
+def measure(variants, statements):
     """Medians of seconds and MiB by variant; one table at a time, so that all have the same cache."""
     seen = {variant: [] for variant in variants}
     for number in range(ROUNDS):
@@ -63,7 +92,9 @@ def measure(variants, assignment):
             with Session() as session:
                 session.sql(variants[variant].format(table="bulk"))
                 session.sql("VACUUM ANALYZE bulk; CHECKPOINT;")
-            seen[variant].append(update("bulk", assignment))
+            slot = "NULL" if variant == OURS else "i % 3 + 1"
+            seen[variant].append(
+                run_once(*(s.format(table="bulk", slot=slot) for s in statements)))
             with Session() as session:
                 session.sql("DROP TABLE bulk;")
     return {v: None if None in runs else tuple(map(statistics.median, zip(*runs)))
@@ -83,11 +114,14 @@ def table(title, measured, note=""):
 
 
 def run():
-    version = measure(VERSION, "shipping_address = 'New Street'")
-    key_lock = measure(KEY_LOCK, "content = 'new text'")
     return Report("Bulk", [
-        table(f"UPDATE of {ROWS} rows with a version", version,
+        table(f"UPDATE of {UPDATED} rows with a version", measure(VERSION, ADDRESS),
               f"Median of {ROUNDS} rounds, each on a fresh table in a fresh backend."),
-        table(f"UPDATE of {ROWS} rows with as many distinct keys, one transaction", key_lock,
+        table(f"UPDATE of {UPDATED} rows with as many distinct keys, one transaction",
+              measure(KEY_LOCK, CONTENT),
               "With max_locks_per_transaction = 64, the default."),
+        table(f"INSERT of {INSERTED} rows, three for each key, under a cap of 3",
+              measure(CAP, CAPPED_ROWS)),
+        table(f"INSERT of {INSERTED} rows, three for each key, under a cooldown",
+              measure(COOLDOWN, COOLED_ROWS)),
     ])
