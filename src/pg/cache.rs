@@ -1,7 +1,8 @@
 //! The rule cache: what a guard's arguments and table mean, worked out once per session.
 //!
 //! Entries are keyed by trigger OID. A relcache invalidation only sets a flag on the entries of
-//! that relation (no catalog is read in the callback); a stale entry is built anew at its next use.
+//! that relation (no catalog is read in the callback); a stale entry is built anew at its next use, or
+//! goes when the transaction ends: its table may be gone.
 //! An entry built in a transaction that aborts is never used again: it may describe a table that
 //! only that transaction ever saw.
 
@@ -35,6 +36,7 @@ struct Cache {
     /// Tables that the rule being built depends on besides its own.
     depends: Vec<Oid>,
     any_fresh: bool,
+    any_stale: bool,
     /// How many invalidations have arrived.
     invalidations: u64,
     registered: bool,
@@ -70,6 +72,7 @@ fn cache() -> &'static mut Cache {
             retired: Vec::new(),
             depends: Vec::new(),
             any_fresh: false,
+            any_stale: false,
             invalidations: 0,
             registered: false,
         })
@@ -145,6 +148,7 @@ fn store(id: u32, relid: Oid, context: MemoryContext, rule: *const c_void, stale
     let cache = cache();
     cache.last = None;
     cache.any_fresh = true;
+    cache.any_stale |= stale;
     let mut relids = core::mem::take(&mut cache.depends);
     relids.push(relid);
     let entry = Entry { relids, context, rule, stale, fresh: true };
@@ -183,6 +187,7 @@ unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
     for entry in cache.entries.values_mut() {
         if relid == pg_sys::InvalidOid || entry.relids.contains(&relid) {
             entry.stale = true;
+            cache.any_stale = true;
         }
     }
 }
@@ -190,6 +195,7 @@ unsafe extern "C-unwind" fn relation_changed(_arg: Datum, relid: Oid) {
 unsafe extern "C-unwind" fn function_changed(_arg: Datum, _cache: c_int, _hash: u32) {
     let cache = cache();
     cache.invalidations += 1;
+    cache.any_stale = true;
     for entry in cache.entries.values_mut() {
         entry.stale = true;
     }
@@ -202,6 +208,7 @@ unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, _a
         XACT_EVENT_COMMIT | XACT_EVENT_PARALLEL_COMMIT | XACT_EVENT_PREPARE => settle(true),
         _ => return,
     }
+    retire_stale();
     for context in core::mem::take(&mut cache().retired) {
         // SAFETY: no guard runs at transaction end, so nothing points into the context.
         unsafe { raw::MemoryContextDelete(context) };
@@ -229,5 +236,22 @@ fn settle(committed: bool) {
         entry.fresh = false;
         entry.stale |= !committed;
     }
+    cache.any_stale |= !committed;
     cache.any_fresh = false;
+}
+
+/// Forgets stale entries, for good where nothing asks for them any more.
+fn retire_stale() {
+    let cache = cache();
+    if !core::mem::take(&mut cache.any_stale) {
+        return;
+    }
+    cache.last = None;
+    let retired = &mut cache.retired;
+    cache.entries.retain(|_, entry| {
+        if entry.stale {
+            retired.push(entry.context);
+        }
+        !entry.stale
+    });
 }
