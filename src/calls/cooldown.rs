@@ -19,7 +19,7 @@ fn next_allowed(call: Call) -> Result<Value, Report> {
     let table = open_table(required(call.oid(0), "target")?)?;
     privilege::require_write(&table)?;
     let key = required(call.json(1)?, "key")?;
-    let guard = required(call.name(2), "guard")?;
+    let guard = required(call.name(2)?, "guard")?;
     let rule = rule(&table, &guard)?;
     let values = key_values::of_json(&key, &rule.key, Some(rule.options.key))?;
     let instant = catch(|| {

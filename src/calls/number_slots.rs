@@ -90,7 +90,7 @@ fn number_slots(call: Call) -> Result<Value, Report> {
 fn numbered(call: Call) -> Result<Numbered, Report> {
     pinned_search_path(|| {
         let target = Target::owned(call, 0)?;
-        let guard = required(call.name(1), "guard")?;
+        let guard = required(call.name(1)?, "guard")?;
         let standing = standing(&target, &trigger_name(&guard, "")?)?;
         let column = standing.and_then(|s| {
             let options = s.arguments.iter().map(String::as_str);

@@ -22,7 +22,7 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let table = open_table(required(call.oid(0), "target")?)?;
     privilege::require_write(&table)?;
     let key = required(call.json(1)?, "key")?;
-    let guard = required(call.name(2), "guard")?;
+    let guard = required(call.name(2)?, "guard")?;
     let rule = rule(&table, &guard)?;
     let values = key_values::of_json(&key, &rule.index.key, None)?;
     let handle = table.table();

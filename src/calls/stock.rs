@@ -50,7 +50,7 @@ impl Stock {
         at_least: usize,
     ) -> Result<Stock, Report> {
         let table = describe(required(call.oid(target), "target")?)?;
-        let column = required(call.name(column), "quantity_column")?;
+        let column = required(call.name(column)?, "quantity_column")?;
         let floor = required(call.datum(at_least), "at_least")?;
         if numeric::show(floor)? == "NaN" {
             return Err(not_a_number("at_least", "NaN"));

@@ -29,11 +29,11 @@ pub fn asked_for(call: Call) -> Result<(Target, Cap), Report> {
     let target = pinned_search_path(|| Target::owned(call, 0))?;
     let key = required(call.text(1)?, "key")?;
     let slots = positive(required(call.int(2), "slots")?, "slots")?;
-    let column = required(call.name(3), "slot_column")?;
+    let column = required(call.name(3)?, "slot_column")?;
     let predicate = call.text(4)?;
     let fill = required(call.text(5)?, "fill")?;
     let fill = one_of(&fill, "fill", &["lowest", "append"])?.to_owned();
-    let guard = required(call.name(7), "guard")?;
+    let guard = required(call.name(7)?, "guard")?;
     let mut parts = 0;
     let key = canonical_key(&target, &key, |_, key| {
         parts = key.parts.len();

@@ -49,11 +49,11 @@ fn add_cooldown(call: Call) -> Result<Value, Report> {
     connected(|| {
         let target = pinned_search_path(|| Target::owned(call, 0))?;
         let key = required(call.text(1)?, "key")?;
-        let at = required(call.name(2), "at")?;
+        let at = required(call.name(2)?, "at")?;
         let period = required(call.datum(3), "period")?;
         let max_rows = checked_max_rows(required(call.int(4), "max_rows")?)?;
         let predicate = call.text(5)?;
-        let guard = required(call.name(6), "guard")?;
+        let guard = required(call.name(6)?, "guard")?;
         let replace = required(call.bool(7), "replace")?;
         let key = canonical_key(&target, &key, |_, key| key_lock::check(key, None))?;
         let predicate = predicate.map(|p| canonical_predicate(&target, &p)).transpose()?;

@@ -16,7 +16,7 @@ fn drop_guard(call: Call) -> Result<Value, Report> {
     connected(|| {
         pinned_search_path(|| {
             let target = Target::owned(call, 0)?;
-            let guard = required(call.name(1), "guard")?;
+            let guard = required(call.name(1)?, "guard")?;
             let drop_column = required(call.bool(2), "drop_column")?;
             target.lock("ACCESS EXCLUSIVE")?;
             take_away(&target, &guard, drop_column)?;

@@ -35,7 +35,7 @@ fn add_parent_version(call: Call) -> Result<Value, Report> {
             let child = Target::owned(call, 0)?;
             let parent = Target::any(call, 1)?;
             let keys = foreign_keys(&child, &parent)?;
-            let key = choose(&child, &parent, &keys, call.name(2))?;
+            let key = choose(&child, &parent, &keys, call.name(2)?)?;
             let column = version_column(&child, &parent)?;
             check_owner(&child, &parent, &column)?;
             install(&child, &parent, &keys, &key, &column, replace)

@@ -23,7 +23,7 @@ fn set_cap(call: Call) -> Result<Value, Report> {
         pinned_search_path(|| {
             let target = Target::owned(call, 0)?;
             let slots = positive(required(call.int(1), "slots")?, "slots")?;
-            let guard = required(call.name(2), "guard")?;
+            let guard = required(call.name(2)?, "guard")?;
             target.lock("ACCESS EXCLUSIVE")?;
             change(&target, slots, guard)
         })

@@ -40,7 +40,7 @@ fn add_version(call: Call) -> Result<Value, Report> {
 
 impl Request {
     fn read(call: Call) -> Result<Request, Report> {
-        let column = required(call.name(1), "version_column")?;
+        let column = required(call.name(1)?, "version_column")?;
         if column.is_empty() {
             return Err(Report::error(
                 errors::INVALID_PARAMETER,

@@ -5,7 +5,7 @@
 
 use super::error::{catch, Report};
 use super::raw;
-use super::text::{cstr, output_text, utf8, utf8_cstr};
+use super::text::{output_text, utf8, utf8_cstr};
 use core::ffi::c_char;
 use core::ffi::{c_int, CStr};
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -62,9 +62,8 @@ impl Call {
     }
 
     /// A `name` argument.
-    pub fn name(self, n: usize) -> Option<String> {
-        // SAFETY: a name is a NUL-terminated array.
-        self.datum(n).map(|d| unsafe { cstr(d.cast_mut_ptr::<c_char>()) }.to_owned())
+    pub fn name(self, n: usize) -> Result<Option<String>, Report> {
+        self.datum(n).map(name_of).transpose()
     }
 
     /// A `text` argument (any varlena of UTF-8 bytes).
@@ -81,13 +80,11 @@ impl Call {
             return Ok(None);
         };
         let names = elements(value, pg_sys::NAMEOID)?;
-        // SAFETY: a name is a NUL-terminated array.
-        Ok(Some(
-            names
-                .into_iter()
-                .map(|name| Some(unsafe { cstr(name?.cast_mut_ptr::<c_char>()) }.to_owned()))
-                .collect(),
-        ))
+        names
+            .into_iter()
+            .map(|name| name.map(name_of).transpose())
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// A `text` argument byte for byte, whatever the server's encoding, as a C string in the current
@@ -231,6 +228,12 @@ fn elements(array: Datum, element: Oid) -> Result<Vec<Option<Datum>>, Report> {
     })?;
     // SAFETY: deconstruct_array filled `count` values and flags.
     Ok(unsafe { (0..count).map(|i| (!*nulls.add(i)).then(|| *values.add(i))).collect() })
+}
+
+/// A value of type name.
+fn name_of(value: Datum) -> Result<String, Report> {
+    // SAFETY: a name is a NUL-terminated array.
+    unsafe { utf8_cstr(value.cast_mut_ptr::<c_char>()) }.map(str::to_owned)
 }
 
 /// The bytes of a text value.

@@ -20,6 +20,11 @@ CREATE TRIGGER zz_raceguard_version BEFORE UPDATE ON U&"caf\00e9"
     FOR EACH ROW EXECUTE FUNCTION raceguard.version_guard('v');
 UPDATE U&"caf\00e9" SET v = 5;
 UPDATE U&"caf\00e9" SET v = 2;
+-- Nor does it make a column under a name with question marks.
+SELECT raceguard.add_version('caf', U&'vers\00efon');
+SELECT raceguard.add_cap('caf', 'id', 3, slot_column => U&'pl\00e4tze');
+SELECT raceguard.add_version('caf', 'v', ignore => ARRAY[U&'cl\00e9']::name[]);
+SELECT raceguard.drop_guard('caf', U&'cl\00e9');
 -- ASCII names work, and values that raceguard only passes on.
 SELECT raceguard.add_version('caf', 'v');
 SELECT raceguard.add_key_lock('caf', 't');
