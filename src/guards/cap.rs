@@ -282,9 +282,11 @@ pub fn fire_full(firing: Firing) -> Result<Row, Report> {
 #[cold]
 fn full(table: Table, trigger: &str, rule: &Rule, key: &KeyValues) -> Report {
     let slots = rule.options.slots;
-    let detail = match rule.index.describe(key) {
-        Some(key) => PgText::from_fmt(format_args!("Key {key}: all {slots} slots are taken.")),
-        None => PgText::from_fmt(format_args!("All {slots} slots of the key are taken.")),
+    let detail = match (rule.index.describe(key), slots) {
+        (Some(key), 1) => PgText::from_fmt(format_args!("Key {key}: the only slot is taken.")),
+        (Some(key), _) => PgText::from_fmt(format_args!("Key {key}: all {slots} slots are taken.")),
+        (None, 1) => PgText::from_fmt(format_args!("The only slot of the key is taken.")),
+        (None, _) => PgText::from_fmt(format_args!("All {slots} slots of the key are taken.")),
     };
     errors::own(
         Code::Rg403,

@@ -70,7 +70,7 @@ pub fn choose(
                 return Ok(Some(slot));
             }
             tag.release();
-        } else if !scan.wait_for_leaver() {
+        } else if !scan.wait_for_leaver(rule.options.slots) {
             scan.close();
             return Ok(None);
         }

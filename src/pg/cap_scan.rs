@@ -131,9 +131,10 @@ impl Scan {
         }
     }
 
-    /// Waits for a transaction that is taking a row out of a slot; `false` if there is none. A row
-    /// whose new version keeps the slot stays in it, whatever becomes of that transaction.
-    pub fn wait_for_leaver(&self) -> bool {
+    /// Waits for a transaction that is taking a row out of a slot; `false` if there is none and all
+    /// `slots` are taken. A row whose new version keeps the slot stays in it, whatever becomes of that
+    /// transaction. Where fewer are taken, one that was leaving has left since the caller looked.
+    pub fn wait_for_leaver(&self, slots: i64) -> bool {
         let mut snapshot = dirty();
         let mut leaver: Option<TransactionId> = None;
         // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
@@ -141,6 +142,7 @@ impl Scan {
         unsafe {
             let scan = self.begin(&mut snapshot, self.count, false);
             let mut group = i64::MIN;
+            let mut groups = 0;
             let mut stays = true;
             let mut leaving = None;
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
@@ -151,6 +153,7 @@ impl Scan {
                         leaver = leaver.or(leaving);
                     }
                     (group, stays, leaving) = (slot, false, None);
+                    groups += 1;
                 }
                 if snapshot.xmax == pg_sys::InvalidTransactionId {
                     stays = true;
@@ -164,7 +167,7 @@ impl Scan {
             raw::index_endscan(scan);
             clear(self.row);
             match leaver {
-                None => false,
+                None => groups < slots,
                 Some(xid) => {
                     let none = pg_sys::XLTW_Oper::XLTW_None;
                     XactLockTableWait(xid, core::ptr::null_mut(), core::ptr::null_mut(), none);
