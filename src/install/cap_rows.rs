@@ -89,17 +89,14 @@ pub fn refuse_overfull(target: &Target, cap: &Cap) -> Result<(), Report> {
         ),
         &[Param::Int(cap.slots as i64)],
     )?;
-    let Some(first) = rows.first() else { return Ok(()) };
-    let total: usize = first[2].as_deref().and_then(|n| n.parse().ok()).unwrap_or(rows.len());
-    let mut list: Vec<String> = rows.iter().map(|row| pair(row, "has", "rows")).collect();
-    if total > rows.len() {
-        list.push(format!("and {} more keys", total - rows.len()));
-    }
+    let Some(list) = listed(&rows, |key, n| format!("{key} has {n} rows"), "keys") else {
+        return Ok(());
+    };
     Err(Report::error(
         errors::CHECK_VIOLATION,
         format_args!("rows of \"{}\" exceed the cap of {}", target.name, cap.slots),
     )
-    .detail(format_args!("Key ({}): {}.", cap.key, list.join(", ")))
+    .detail(format_args!("Key ({}): {}.", cap.key, list))
     .hint(format_args!("Remove rows of these keys first, or allow more slots."))
     .table(target.oid))
 }
@@ -122,25 +119,34 @@ pub fn refuse_above(target: &Target, cap: &Cap) -> Result<(), Report> {
         ),
         &[Param::Int(cap.slots as i64)],
     )?;
-    let Some(first) = rows.first() else { return Ok(()) };
-    let total: usize = first[2].as_deref().and_then(|n| n.parse().ok()).unwrap_or(rows.len());
-    let mut list: Vec<String> = rows.iter().map(|row| pair(row, "in slot", "")).collect();
-    if total > rows.len() {
-        list.push(format!("and {} more rows", total - rows.len()));
-    }
+    let Some(list) = listed(&rows, |key, slot| format!("{key} in slot {slot}"), "rows") else {
+        return Ok(());
+    };
     Err(Report::error(
         errors::CHECK_VIOLATION,
         format_args!("rows of \"{}\" stand outside slots 1 to {}", target.name, cap.slots),
     )
-    .detail(format_args!("Key ({}): {}.", cap.key, list.join(", ")))
+    .detail(format_args!("Key ({}): {}.", cap.key, list))
     .hint(format_args!("Delete these rows, or set their \"{}\" to a free slot, first.", cap.column))
     .table(target.oid)
     .column(&cap.column))
 }
 
-fn pair(row: &[Option<String>], verb: &str, unit: &str) -> String {
-    let text = |i: usize| row[i].as_deref().unwrap_or_default();
-    format!("{} {verb} {} {unit}", text(0), text(1)).trim_end().to_owned()
+/// The first of the offending rows or keys (key, number, how many there are in all) as a list for an
+/// error's DETAIL, with the number of those left out; `None` if there are none.
+fn listed(
+    rows: &[Vec<Option<String>>],
+    show: impl Fn(&str, &str) -> String,
+    unit: &str,
+) -> Option<String> {
+    let field = |row: &[Option<String>], i: usize| row[i].clone().unwrap_or_default();
+    let total: usize = field(rows.first()?, 2).parse().unwrap_or(rows.len());
+    let mut list: Vec<String> =
+        rows.iter().map(|row| show(&field(row, 0), &field(row, 1))).collect();
+    if total > rows.len() {
+        list.push(format!("and {} more {unit}", total - rows.len()));
+    }
+    Some(list.join(", "))
 }
 
 /// The columns of the primary key, or the rows' places where there is none.
