@@ -42,7 +42,11 @@ setup_packages() {
         esac
     done
     if [ "$purpose" = test ] && [[ " ${MISSING_PACKAGES[*]} " != *" python3-pip "* ]]; then
-        need "pip, which fetches the clients under test," python3-pip python3 -m pip --version
+        need "pip, which fetches the Python clients under test," python3-pip python3 -m pip --version
+    fi
+    if [ "$purpose" = test ]; then
+        need "Node.js, which runs the Node clients under test," nodejs command -v node
+        need "npm, which fetches them," npm command -v npm
     fi
     [ ${#MISSING[@]} != 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

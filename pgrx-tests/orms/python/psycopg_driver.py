@@ -1,0 +1,39 @@
+"""psycopg 3, the driver below both ORMs: it sends small numbers as smallint, texts without a type."""
+
+import datetime
+
+import psycopg
+
+from harness import plain, reports, raises, test
+
+STALE = dict(code="RG409", table="orders", column="version",
+             detail="Key (id)=(1): stated version 1, stored version 2.")
+
+
+@test
+def psycopg_error_has_every_field():
+    change = "UPDATE orders SET address = %s, version = %s WHERE id = 1"
+    plain.execute(change, ["Ann Street", 2])
+    error = raises(psycopg.DatabaseError, lambda: plain.execute(change, ["Bob Street", 2]))
+    reports(error, **STALE)
+    assert error.diag.constraint_name == "zz_raceguard_version" and error.diag.schema_name == "public"
+    assert error.diag.message_primary == 'row of "orders" has changed since it was read'
+
+
+@test
+def psycopg_prepared_statement_is_judged_at_every_execution():
+    for version in range(2, 12):
+        plain.execute("UPDATE orders SET version = %s WHERE id = 1", [version], prepare=True)
+
+
+@test
+def psycopg_lock_key_with_parameters_of_every_kind():
+    day = datetime.date(2026, 5, 1)
+    calls = [("'seats', %s, %s", [show, on]) for show in (42, "42") for on in ("2026-05-01", day)]
+    for arguments, parameters in [*calls, ("%s, %s, %s", ["seats", 42, day])]:
+        with psycopg.connect() as session:
+            session.execute(f"SELECT raceguard.lock_key({arguments})", parameters)
+            free = "SELECT raceguard.try_lock_key('seats', 42, '2026-05-01')"
+            assert plain.execute(free).fetchone() == (False,), parameters
+            free = "SELECT raceguard.try_lock_key('seats', 43, '2026-05-01')"
+            assert plain.execute(free).fetchone() == (True,), parameters

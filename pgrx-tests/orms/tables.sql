@@ -1,0 +1,40 @@
+-- What every client of this suite works with. A suite's database is made from it once; each test
+-- begins with the rows below "Rows".
+CREATE EXTENSION raceguard;
+
+-- The version as most ORMs count it: the client sends the number that it read, plus one.
+CREATE TABLE orders (id int PRIMARY KEY, address text NOT NULL, version int NOT NULL DEFAULT 1, deleted_at timestamptz);
+SELECT raceguard.add_version('orders', unstated => 'reject');
+
+-- The version as the client read it.
+CREATE TABLE letters (id int PRIMARY KEY, body text NOT NULL);
+SELECT raceguard.add_version('letters', client_sends => 'current', unstated => 'reject');
+
+-- The version that the server alone counts.
+CREATE TABLE pages (id int PRIMARY KEY, body text NOT NULL);
+SELECT raceguard.add_version('pages');
+
+CREATE TABLE posts (id int PRIMARY KEY, author int NOT NULL);
+SELECT raceguard.add_cap('posts', 'author', 1);
+
+CREATE TABLE reports (id int PRIMARY KEY, author int NOT NULL, at timestamptz NOT NULL);
+SELECT raceguard.add_cooldown('reports', 'author', 'at', '7 days');
+
+CREATE TABLE seats (id int PRIMARY KEY, show int NOT NULL, day date NOT NULL);
+SELECT raceguard.add_key_lock('seats', 'show, day');
+
+CREATE TABLE stock (id int PRIMARY KEY, quantity int NOT NULL);
+
+CREATE PROCEDURE reset_rows() LANGUAGE sql BEGIN ATOMIC
+    DELETE FROM orders;
+    DELETE FROM letters;
+    DELETE FROM pages;
+    DELETE FROM posts;
+    DELETE FROM reports;
+    DELETE FROM seats;
+    DELETE FROM stock;
+    INSERT INTO orders (id, address) VALUES (1, 'Old Street'), (2, 'Main Street');
+    INSERT INTO letters (id, body) VALUES (1, 'old');
+    INSERT INTO pages (id, body) VALUES (1, 'old');
+    INSERT INTO stock VALUES (1, 3);
+END;
