@@ -5,6 +5,7 @@
 //! "N passed, N failed".
 
 mod check;
+mod driver;
 mod interrupts;
 mod load;
 mod parallel;
@@ -23,7 +24,7 @@ fn main() {
         std::process::exit(2);
     };
     let tests: Vec<Test> =
-        [pipeline::TESTS, interrupts::TESTS, load::TESTS, parallel::TESTS].concat();
+        [pipeline::TESTS, interrupts::TESTS, load::TESTS, parallel::TESTS, driver::TESTS].concat();
     let (mut passed, mut failed) = (0, 0);
     let wanted = std::env::args().nth(2).unwrap_or_default();
     let tests = tests.iter().filter(|(name, _)| name.contains(&wanted));
