@@ -147,6 +147,7 @@ async fn lock_key(dsn: &str) -> Outcome {
         SELECT raceguard.add_key_lock('seats', 'show, day');";
     let mut client = prepare(dsn, set_up).await?;
     let other = connect(dsn).await?;
+    let writer = prepare(dsn, "SET lock_timeout = '10ms'").await?;
     // What an untyped parameter is inferred as: text, which the call converts to the key's types.
     let call = "SELECT raceguard.lock_key('seats', $1, $2)";
     let inferred = client.prepare(call).await.map_err(fail(call))?;
@@ -171,6 +172,8 @@ async fn lock_key(dsn: &str) -> Outcome {
             let row = other.query_one(attempt, &[&show, &"2026-05-01"]).await;
             same(call, row.map_err(fail(attempt))?.get(0), free)?;
         }
+        let waited = writer.execute("INSERT INTO seats VALUES (1, 42, '2026-05-01')", &[]).await;
+        same("a guarded write meanwhile", report(waited)?.code().code(), "55P03")?;
         transaction.rollback().await.map_err(fail("rollback"))?;
     }
     Ok(())

@@ -112,4 +112,20 @@ async function race(ann, bob) {
   return annWon ? ofBob.reason : ofAnn.reason;
 }
 
-module.exports = { assert, test, tests, raises, reports, STALE, CAP_FULL, COOLING_DOWN, connect, disconnect, reset, query, stored, race };
+module.exports = {
+  assert,
+  test,
+  tests,
+  raises,
+  reports,
+  STALE,
+  CAP_FULL,
+  COOLING_DOWN,
+  connect,
+  disconnect,
+  reset,
+  query,
+  stored,
+  untilWaiting,
+  race,
+};

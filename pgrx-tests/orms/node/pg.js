@@ -2,7 +2,7 @@
 // parameters, which it sends as text without a type.
 
 const pg = require("pg");
-const { assert, test, raises, reports, STALE, CAP_FULL, COOLING_DOWN, race, stored } = require("./harness.js");
+const { assert, test, raises, reports, STALE, CAP_FULL, COOLING_DOWN, race, stored, untilWaiting } = require("./harness.js");
 
 const pool = new pg.Pool();
 
@@ -22,10 +22,15 @@ test("two saves at once: one wins", async () => {
 });
 
 test("a prepared statement is judged at every execution", async () => {
-  for (let version = 2; version < 12; version += 1) {
-    await pool.query({ name: "save", text: "UPDATE orders SET address = $1, version = $2 WHERE id = 1", values: ["x", version] });
+  const client = await pool.connect();
+  const again = (version) =>
+    client.query({ name: "save", text: "UPDATE orders SET version = $1 WHERE id = 1", values: [version] });
+  try {
+    for (let version = 2; version < 12; version += 1) await again(version);
+    assert.equal((await raises(pg.DatabaseError, again(11))).code, "RG409");
+  } finally {
+    client.release();
   }
-  assert.equal((await stored()).version, 11);
 });
 
 test("cap and cooldown", async () => {
@@ -37,7 +42,7 @@ test("cap and cooldown", async () => {
   reports(await raises(pg.DatabaseError, pool.query(report, [2, 42, new Date()])), COOLING_DOWN);
 });
 
-/** Whether the seats of show 42 are free to another session while `locks` runs in a transaction. */
+/** Whether show 42 is free to another session while a transaction has run this statement. */
 async function freeDuring(sql, parameters) {
   const client = await pool.connect();
   try {
@@ -60,6 +65,21 @@ test("lock_key with untyped parameters of every kind", async () => {
     }
   }
   assert.equal(await freeDuring("SELECT raceguard.lock_key($1, $2, $3)", ["seats", 42, "2026-05-01"]), false);
+});
+
+test("a guarded write waits for whoever has called lock_key", async () => {
+  const client = await pool.connect();
+  try {
+    await client.query("BEGIN");
+    await client.query("SELECT raceguard.lock_key('seats', $1, $2)", [42, "2026-05-01"]);
+    const write = pool.query("INSERT INTO seats VALUES ($1, $2, $3)", [1, 42, "2026-05-01"]);
+    await untilWaiting(1);
+    await pool.query("INSERT INTO seats VALUES ($1, $2, $3)", [2, 43, "2026-05-01"]);
+    await client.query("COMMIT");
+    assert.equal((await write).rowCount, 1);
+  } finally {
+    client.release(true);
+  }
 });
 
 test("lock_keys takes JSON, and an array as it is becomes a Postgres array", async () => {

@@ -22,8 +22,12 @@ def psycopg_error_has_every_field():
 
 @test
 def psycopg_prepared_statement_is_judged_at_every_execution():
-    for version in range(2, 12):
+    def again(version):
         plain.execute("UPDATE orders SET version = %s WHERE id = 1", [version], prepare=True)
+
+    for version in range(2, 12):
+        again(version)
+    assert raises(psycopg.DatabaseError, lambda: again(11)).sqlstate == "RG409"
 
 
 @test
@@ -37,3 +41,13 @@ def psycopg_lock_key_with_parameters_of_every_kind():
             assert plain.execute(free).fetchone() == (False,), parameters
             free = "SELECT raceguard.try_lock_key('seats', 43, '2026-05-01')"
             assert plain.execute(free).fetchone() == (True,), parameters
+
+
+@test
+def psycopg_guarded_write_waits_for_whoever_has_called_lock_key():
+    with psycopg.connect() as session:
+        session.execute("SELECT raceguard.lock_key('seats', %s, %s)", [42, "2026-05-01"])
+        plain.execute("INSERT INTO seats VALUES (2, 43, '2026-05-01')")
+        with psycopg.connect(options="-c lock_timeout=10ms") as other:
+            raises(psycopg.errors.LockNotAvailable,
+                   lambda: other.execute("INSERT INTO seats VALUES (1, 42, '2026-05-01')"))
