@@ -1,5 +1,5 @@
--- What every client of this suite works with. A suite's database is made from it once; each test
--- begins with the rows below "Rows".
+-- What every client of this suite works with. A language's database is made from it once; each test
+-- begins with the rows that reset_rows() leaves.
 CREATE EXTENSION raceguard;
 
 -- The version as most ORMs count it: the client sends the number that it read, plus one.
@@ -22,6 +22,7 @@ SELECT raceguard.add_cooldown('reports', 'author', 'at', '7 days');
 
 CREATE TABLE seats (id int PRIMARY KEY, show int NOT NULL, day date NOT NULL);
 SELECT raceguard.add_key_lock('seats', 'show, day');
+SELECT raceguard.add_key_lock('posts', 'author');
 
 CREATE TABLE stock (id int PRIMARY KEY, quantity int NOT NULL);
 

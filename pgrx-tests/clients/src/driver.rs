@@ -144,11 +144,17 @@ async fn refusals(dsn: &str) -> Outcome {
 
 async fn lock_key(dsn: &str) -> Outcome {
     let set_up = "CREATE TABLE seats (id int PRIMARY KEY, show int, day date);
-        SELECT raceguard.add_key_lock('seats', 'show, day');";
+        SELECT raceguard.add_key_lock('seats', 'show, day');
+        CREATE TABLE rooms (id int PRIMARY KEY);
+        SELECT raceguard.add_key_lock('rooms', 'id');";
     let mut client = prepare(dsn, set_up).await?;
     let other = connect(dsn).await?;
     let writer = prepare(dsn, "SET lock_timeout = '10ms'").await?;
     // What an untyped parameter is inferred as: text, which the call converts to the key's types.
+    let one = "SELECT raceguard.lock_key('rooms', $1)";
+    let inferred = client.prepare(one).await.map_err(fail(one))?;
+    same("types", inferred.params(), &[Type::TEXT])?;
+    client.execute(&inferred, &[&"42"]).await.map_err(fail(one))?;
     let call = "SELECT raceguard.lock_key('seats', $1, $2)";
     let inferred = client.prepare(call).await.map_err(fail(call))?;
     same("types", inferred.params(), &[Type::TEXT, Type::TEXT])?;

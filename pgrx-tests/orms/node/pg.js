@@ -42,13 +42,15 @@ test("cap and cooldown", async () => {
   reports(await raises(pg.DatabaseError, pool.query(report, [2, 42, new Date()])), COOLING_DOWN);
 });
 
-/** Whether show 42 is free to another session while a transaction has run this statement. */
-async function freeDuring(sql, parameters) {
+const SEATS = "SELECT raceguard.try_lock_key('seats', 42, '2026-05-01') AS free";
+
+/** Whether another session can have the key of `attempt` while a transaction has run this statement. */
+async function freeDuring(sql, parameters, attempt = SEATS) {
   const client = await pool.connect();
   try {
     await client.query("BEGIN");
     await client.query(sql, parameters);
-    const { rows } = await pool.query("SELECT raceguard.try_lock_key('seats', 42, '2026-05-01') AS free");
+    const { rows } = await pool.query(attempt);
     return rows[0].free;
   } finally {
     await client.query("ROLLBACK");
@@ -65,6 +67,10 @@ test("lock_key with untyped parameters of every kind", async () => {
     }
   }
   assert.equal(await freeDuring("SELECT raceguard.lock_key($1, $2, $3)", ["seats", 42, "2026-05-01"]), false);
+  // A key of one part, which must not be taken for the array of all parts.
+  const author = "SELECT raceguard.try_lock_key('posts', 42) AS free";
+  assert.equal(await freeDuring("SELECT raceguard.lock_key('posts', $1)", [42], author), false);
+  assert.equal(await freeDuring("SELECT raceguard.lock_key('posts', $1)", [43], author), true);
 });
 
 test("a guarded write waits for whoever has called lock_key", async () => {

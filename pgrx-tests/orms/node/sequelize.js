@@ -101,6 +101,12 @@ test("a stale row that is deleted for good stays there, without an error", async
   assert.deepEqual(await stored(), { address: "Ann Street", version: 2 });
 });
 
+test("an instance read without its version cannot be saved", async () => {
+  const order = await Order.findByPk(1, { attributes: ["id", "address"] });
+  const error = await raises(Error, order.update({ address: "x" }));
+  assert.match(error.message, /parameter "version" has invalid "undefined" value/);
+});
+
 test("after a rollback an instance has a version that the row has not", async () => {
   const order = await Order.findByPk(1);
   const rollback = db.transaction(async (transaction) => {

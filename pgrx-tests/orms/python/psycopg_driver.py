@@ -34,13 +34,14 @@ def psycopg_prepared_statement_is_judged_at_every_execution():
 def psycopg_lock_key_with_parameters_of_every_kind():
     day = datetime.date(2026, 5, 1)
     calls = [("'seats', %s, %s", [show, on]) for show in (42, "42") for on in ("2026-05-01", day)]
-    for arguments, parameters in [*calls, ("%s, %s, %s", ["seats", 42, day])]:
+    calls += [("%s, %s, %s", ["seats", 42, day]), ("'posts', %s", [42]), ("'posts', %s", ["42"])]
+    for arguments, parameters in calls:
         with psycopg.connect() as session:
             session.execute(f"SELECT raceguard.lock_key({arguments})", parameters)
-            free = "SELECT raceguard.try_lock_key('seats', 42, '2026-05-01')"
-            assert plain.execute(free).fetchone() == (False,), parameters
-            free = "SELECT raceguard.try_lock_key('seats', 43, '2026-05-01')"
-            assert plain.execute(free).fetchone() == (True,), parameters
+            for key in (42, 43):
+                attempt = f"'posts', {key}" if "posts" in arguments else f"'seats', {key}, '2026-05-01'"
+                free, = plain.execute(f"SELECT raceguard.try_lock_key({attempt})").fetchone()
+                assert free == (key != 42), f"{arguments} with {parameters}, {attempt}: {free}"
 
 
 @test
