@@ -15,7 +15,8 @@ packages() {
     local name=$1
     PACKAGES=$(cd ../.. && pwd)/target/orms/$name-$(cat "${@:2}" | cksum | tr -d ' ')
     if [ ! -d "$PACKAGES" ]; then
-        rm -rf "$PACKAGES.new"
+        # What older files asked for is of no use any more.
+        rm -rf "${PACKAGES%/*}/$name-"*
         mkdir -p "$PACKAGES.new"
         cp "${@:2}" "$PACKAGES.new/"
         "${name}_packages" "$PACKAGES.new"

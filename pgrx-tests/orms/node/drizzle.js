@@ -3,7 +3,7 @@
 
 const { DrizzleQueryError, and, eq, sql } = require("drizzle-orm");
 const { drizzle } = require("drizzle-orm/node-postgres");
-const { integer, pgTable, text, timestamp } = require("drizzle-orm/pg-core");
+const { bigint, integer, pgTable, text, timestamp } = require("drizzle-orm/pg-core");
 const pg = require("pg");
 const { assert, test, raises, reports, STALE, CAP_FULL, COOLING_DOWN, query, race, stored } = require("./harness.js");
 
@@ -17,6 +17,12 @@ const countingOrders = pgTable("orders", {
   id: integer("id").primaryKey(),
   address: text("address").notNull(),
   version: integer("version").notNull().default(1).$onUpdate(() => sql`version + 1`),
+});
+
+const pages = pgTable("pages", {
+  id: integer("id").primaryKey(),
+  body: text("body").notNull(),
+  version: bigint("version", { mode: "number" }).notNull(),
 });
 
 const posts = pgTable("posts", { id: integer("id").primaryKey(), author: integer("author").notNull() });
@@ -45,6 +51,13 @@ test("a save bumps once, a stale one is RG409", async () => {
   assert.deepEqual(await save(ann, "Ann Street"), [{ id: 1, address: "Ann Street", version: 2 }]);
   await refused(save(bob, "Bob Street"), STALE);
   assert.deepEqual(await stored(), { address: "Ann Street", version: 2 });
+});
+
+test("a bigint version, as add_version adds it", async () => {
+  const [page] = await db.select().from(pages);
+  const update = () => db.update(pages).set({ body: "new", version: page.version + 1 }).returning();
+  assert.deepEqual(await update(), [{ id: 1, body: "new", version: 2 }]);
+  await refused(update(), { ...STALE, table: "pages" });
 });
 
 test("two saves at once: one wins", async () => {

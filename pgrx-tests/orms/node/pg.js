@@ -17,6 +17,15 @@ test("a save bumps once, a stale one is RG409 with all fields", async () => {
   assert.deepEqual(await stored(), { address: "Ann Street", version: 2 });
 });
 
+test("a bigint version, as add_version adds it, is a text in JavaScript", async () => {
+  const { rows } = await pool.query("SELECT version FROM pages");
+  const page = (version) => pool.query("UPDATE pages SET body = 'x', version = $1", [version]);
+  assert.equal(rows[0].version, "1");
+  const error = await raises(pg.DatabaseError, page(rows[0].version + 1));
+  reports(error, { code: "RG409", detail: "Key (id)=(1): stated version 10, stored version 1." });
+  await page(Number(rows[0].version) + 1);
+});
+
 test("two saves at once: one wins", async () => {
   reports(await race(() => save("Ann Street", 2), () => save("Bob Street", 2)), STALE);
 });

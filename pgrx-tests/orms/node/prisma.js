@@ -34,6 +34,13 @@ test("a save bumps once, a stale one is RG409", async () => {
   assert.deepEqual(await stored(), { address: "Ann Street", version: 2 });
 });
 
+test("a bigint version, as add_version adds it", async () => {
+  const page = await db.page.findUniqueOrThrow({ where: { id: 1 } });
+  const update = () => db.page.update({ where: { id: 1 }, data: { body: "new", version: page.version + 1n } });
+  assert.equal((await update()).version, 2n);
+  await refuses(update(), STALE);
+});
+
 test("two saves at once: one wins", async () => {
   const [ann, bob] = [await read(), await read()];
   refused(await race(() => save(ann, "Ann Street"), () => save(bob, "Bob Street")), STALE);

@@ -22,6 +22,7 @@ const Order = db.define(
   { version: true, timestamps: true, createdAt: false, updatedAt: false, paranoid: true, deletedAt: "deleted_at" },
 );
 const Post = db.define("post", { id, author: DataTypes.INTEGER });
+const Page = db.define("page", { id, body: DataTypes.TEXT }, { version: true });
 const Report = db.define("report", { id, author: DataTypes.INTEGER, at: DataTypes.DATE });
 
 /** The error of Sequelize's own below which the driver's is found. */
@@ -49,6 +50,14 @@ test("two saves at once: one wins", async () => {
   const [ann, bob] = [await Order.findByPk(1), await Order.findByPk(1)];
   const error = await race(() => ann.update({ address: "Ann Street" }), () => bob.update({ address: "Bob Street" }));
   assert.equal(error.constructor, OptimisticLockError);
+});
+
+test("a bigint version, as add_version adds it", async () => {
+  const [page, stale] = [await Page.findByPk(1), await Page.findByPk(1)];
+  await page.update({ body: "new" });
+  await page.update({ body: "newer" });
+  assert.equal(page.version, 3);
+  await raises(OptimisticLockError, stale.update({ body: "newest" }));
 });
 
 test("a new row begins with version 0", async () => {
@@ -118,6 +127,14 @@ test("after a rollback an instance has a version that the row has not", async ()
   await order.reload();
   await order.update({ address: "Ann Street 2" });
   assert.deepEqual(await stored(), { address: "Ann Street 2", version: 2 });
+});
+
+test("Sequelize knows no class 23: the integrity style changes the code alone", async () => {
+  const stale = db.transaction(async (transaction) => {
+    await db.query("SET LOCAL raceguard.error_style = 'integrity'", { transaction });
+    await Order.update({ version: 9 }, { where: { id: 1 }, transaction });
+  });
+  await refused(stale, { ...STALE, code: "23R09", detail: "Key (id)=(1): stated version 8, stored version 1." });
 });
 
 test("cap and cooldown", async () => {

@@ -146,6 +146,14 @@ orderTest("one added to a @VersionColumn before save() hides that it is stale", 
   assert.deepEqual(await stored(), { address: "Bob Street", version: 3 });
 });
 
+orderTest("an optimistic lock is checked by the SELECT, and by nothing afterwards", plain, async (orders) => {
+  const read = (version) => orders.findOneOrFail({ where: { id: 1 }, lock: { mode: "optimistic", version } });
+  const order = await read(1);
+  await orders.update({ id: 1 }, { address: "Ann Street" });
+  await raises(OptimisticLockVersionMismatchError, read(1));
+  assert.equal(order.version, 1);
+});
+
 orderTest("update() with the version in its criteria: no row where it is stale", stating, async (orders) => {
   const save = async (address) => {
     const { affected } = await orders.update({ id: 1, version: 1 }, { address });
