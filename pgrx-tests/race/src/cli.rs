@@ -1,5 +1,7 @@
 //! Command line.
 
+use crate::faults::{Blow, Faults};
+
 pub const USAGE: &str = "\
 usage: raceguard-race --dsn DSN [options]
   --dsn DSN         database to work in, as a superuser (schemas race_* are made and dropped in it)
@@ -9,6 +11,11 @@ usage: raceguard-race --dsn DSN [options]
   --rounds N        stop each workload after N rounds
   --kill-every N    kill -9 a random backend every N seconds on average, in place of the gentler
                     pg_terminate_backend (the server must run on this machine)
+  --restart-every N restart the server every N seconds on average, without letting it shut down
+                    (pg_ctl -m immediate; the server must run on this machine)
+  --timeouts        most transactions have a statement_timeout or lock_timeout of some milliseconds
+  --ddl             rebuild, widen, vacuum and reindex the tables all the time
+  --starve-locks    fill the server's lock table again and again
   --self-test       run the broken guards that the harness has to catch
   --trace           with --self-test, print the interleaving that gave each one away
   --list            name the workloads and self-tests";
@@ -20,7 +27,7 @@ pub struct Options {
     pub seed: u64,
     pub only: Option<String>,
     pub rounds: Option<u64>,
-    pub kill_every: Option<f64>,
+    pub faults: Faults,
     pub self_test: bool,
     pub trace: bool,
 }
@@ -41,7 +48,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
         seed: clock(),
         only: None,
         rounds: None,
-        kill_every: None,
+        faults: Faults::NONE,
         self_test: false,
         trace: false,
     };
@@ -55,7 +62,15 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
             "--dsn" => dsn = Some(value()?),
             "--only" => options.only = Some(value()?),
             "--seconds" => options.seconds = positive(&arg, &value()?)?,
-            "--kill-every" => options.kill_every = Some(positive(&arg, &value()?)?),
+            "--kill-every" => {
+                options.faults.blow = Blow::Kill(positive(&arg, &value()?)?);
+            }
+            "--restart-every" => {
+                options.faults.blow = Blow::Restart(positive(&arg, &value()?)?);
+            }
+            "--timeouts" => options.faults.timeouts = true,
+            "--ddl" => options.faults.ddl = true,
+            "--starve-locks" => options.faults.starve_locks = true,
             "--seed" => options.seed = whole(&arg, &value()?)?,
             "--rounds" => options.rounds = Some(whole(&arg, &value()?)?),
             _ => return Err(format!("unknown option \"{arg}\"")),

@@ -11,8 +11,16 @@ pub struct Worker<'a> {
     pub session: &'a mut Session,
     pub client: usize,
     pub epoch: Instant,
-    /// Whether backends get terminated: then a lost COMMIT is settled by its transaction id.
+    /// Whether backends end: then every transaction signs the ledger, which settles a lost COMMIT.
     pub faults: bool,
+}
+
+/// What became of a statement that only controls the transaction.
+enum Control {
+    Done,
+    /// It ran into statement_timeout, and the server has rolled back.
+    OutOfTime,
+    Lost,
 }
 
 /// How a step left its transaction.
@@ -57,36 +65,58 @@ impl Worker<'_> {
         if let Some(ms) = txn.lock_timeout_ms {
             open += &format!("; SET LOCAL lock_timeout = '{ms}ms'");
         }
-        if !self.plain(open, &mut log)? {
-            return self.lost(log);
+        if let Some(ms) = txn.statement_timeout_ms {
+            open += &format!("; SET LOCAL statement_timeout = '{ms}ms'");
+        }
+        match self.control(&open, &mut log)? {
+            Control::Done => {}
+            Control::OutOfTime => return self.roll_back(log, true),
+            Control::Lost => return self.lost(log),
         }
         for step in &txn.steps {
             match self.step(step, &mut log)? {
                 After::GoesOn => sleep(Duration::from_micros(step.think_us)),
-                After::MustRollBack => return self.roll_back(log),
+                After::MustRollBack => return self.roll_back(log, true),
                 After::Lost => return self.lost(log),
             }
         }
         if txn.commit {
             self.commit(log)
         } else {
-            self.roll_back(log)
+            self.roll_back(log, false)
         }
     }
 
-    /// Transaction control that cannot fail while the connection lives; false: it does not.
-    fn plain(&mut self, sql: String, log: &mut TxnLog) -> Result<bool, String> {
-        match self.send(sql.clone(), log).reply {
-            Reply::Rows(_) => Ok(true),
-            Reply::Lost(_) => Ok(false),
+    /// Transaction control, which fails for want of time alone.
+    fn control(&mut self, sql: &str, log: &mut TxnLog) -> Result<Control, String> {
+        match self.send(sql.to_string(), log).reply {
+            Reply::Rows(_) => Ok(Control::Done),
+            Reply::Lost(_) => Ok(Control::Lost),
+            Reply::Error { code, .. }
+                if code == "57014" && self.workload.allowed.contains(&"57014") =>
+            {
+                Ok(Control::OutOfTime)
+            }
             Reply::Error { code, message } => Err(format!("{sql}: {code}: {message}")),
         }
     }
 
+    /// The same as the end of a step that has gone well so far.
+    fn then(&mut self, sql: &str, log: &mut TxnLog) -> Result<After, String> {
+        Ok(match self.control(sql, log)? {
+            Control::Done => After::GoesOn,
+            Control::OutOfTime => After::MustRollBack,
+            Control::Lost => After::Lost,
+        })
+    }
+
     fn step(&mut self, step: &Step, log: &mut TxnLog) -> Result<After, String> {
         let guarded = step.savepoint != Savepoint::None;
-        if guarded && !self.plain("SAVEPOINT step".into(), log)? {
-            return Ok(After::Lost);
+        if guarded {
+            match self.then("SAVEPOINT step", log)? {
+                After::GoesOn => {}
+                ended => return Ok(ended),
+            }
         }
         let mut done = self.statement(step, log);
         let reply = done.sent.last().map(|sent| &sent.reply);
@@ -102,7 +132,7 @@ impl Worker<'_> {
                 sleep(Duration::from_micros(step.think_us));
                 self.undo(&mut done, log)?
             }
-            _ if guarded && !self.plain("RELEASE SAVEPOINT step".into(), log)? => After::Lost,
+            _ if guarded => self.then("RELEASE SAVEPOINT step", log)?,
             _ => After::GoesOn,
         };
         log.steps.push(done);
@@ -111,11 +141,11 @@ impl Worker<'_> {
 
     fn undo(&mut self, done: &mut StepLog, log: &mut TxnLog) -> Result<After, String> {
         let start = self.now();
-        if !self.plain("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step".into(), log)? {
-            return Ok(After::Lost);
+        let after = self.then("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step", log)?;
+        if let After::GoesOn = after {
+            done.undone = Some((start, self.now()));
         }
-        done.undone = Some((start, self.now()));
-        Ok(After::GoesOn)
+        Ok(after)
     }
 
     fn statement(&mut self, step: &Step, log: &mut TxnLog) -> StepLog {
@@ -159,12 +189,15 @@ impl Worker<'_> {
     }
 
     fn commit(&mut self, mut log: TxnLog) -> Result<TxnLog, String> {
-        let mut xid = None;
+        let sign = format!("INSERT INTO ledger VALUES ({})", self.client * 1_000_000 + log.number);
         if self.faults {
-            let sql = "SELECT pg_current_xact_id_if_assigned()".to_string();
-            match self.send(sql, &mut log).reply {
-                Reply::Rows(rows) => xid = rows.into_iter().flatten().flatten().next(),
-                _ => return self.lost(log),
+            match self.send(sign.clone(), &mut log).reply {
+                Reply::Rows(_) => {}
+                Reply::Lost(_) => return self.lost(log),
+                Reply::Error { code, message } => {
+                    log.commit_error = Some((code, message));
+                    return self.roll_back(log, true);
+                }
             }
         }
         let commit = self.send("COMMIT".into(), &mut log);
@@ -175,11 +208,10 @@ impl Worker<'_> {
             Reply::Error { code, message } => log.commit_error = Some((code, message)),
             Reply::Lost(_) => {
                 self.session.reconnect()?;
-                if let Some(xid) = xid {
-                    log.fate = self.settle(&xid)?;
-                } else if !self.faults {
+                if !self.faults {
                     return Err("a COMMIT was lost although nothing was killed".into());
                 }
+                log.fate = self.settle(&sign)?;
                 log.ended = self.now();
                 log.lost = true;
             }
@@ -187,28 +219,29 @@ impl Worker<'_> {
         Ok(log)
     }
 
-    /// Asks the server how a transaction ended whose COMMIT was never answered.
-    fn settle(&mut self, xid: &str) -> Result<Fate, String> {
-        let give_up = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < give_up {
-            let rows = self.session.rows(&format!("SELECT pg_xact_status('{xid}')"))?;
-            match rows.into_iter().flatten().flatten().next().as_deref() {
-                Some("committed") => return Ok(Fate::Committed),
-                Some("aborted") => return Ok(Fate::RolledBack),
-                _ => sleep(Duration::from_millis(2)),
-            }
+    /// Finds out how a transaction ended whose COMMIT was never answered, by signing for it once more:
+    /// that waits for a backend that has not noticed yet, and meets the first signature if it counts.
+    fn settle(&mut self, sign: &str) -> Result<Fate, String> {
+        // Taken back at once: with another crash just here it would look like the first when asked again.
+        match self.session.until_done(&format!("{sign}; ROLLBACK")) {
+            Ok(_) => Ok(Fate::RolledBack),
+            Err(error) if error.starts_with("23505") => Ok(Fate::Committed),
+            Err(error) => Err(error),
         }
-        Err(format!("transaction {xid} of a lost connection is still in progress"))
     }
 
-    fn roll_back(&mut self, mut log: TxnLog) -> Result<TxnLog, String> {
+    /// `aborted`: after an error the server had let go of everything before ROLLBACK was sent.
+    fn roll_back(&mut self, mut log: TxnLog, aborted: bool) -> Result<TxnLog, String> {
         let alive = log.alive;
         log.end_sent = self.now();
-        if !self.plain("ROLLBACK".into(), &mut log)? {
-            return self.lost(log);
+        loop {
+            match self.control("ROLLBACK", &mut log)? {
+                Control::Done => break,
+                Control::OutOfTime => {}
+                Control::Lost => return self.lost(log),
+            }
         }
-        // After an error the server had let go of everything before ROLLBACK was sent.
-        if log.steps.last().is_some_and(|s| s.error().is_some() && s.undone.is_none()) {
+        if aborted {
             log.alive = alive;
         }
         log.ended = self.now();

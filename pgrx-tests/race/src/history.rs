@@ -114,6 +114,10 @@ pub struct History {
     pub seen: Vec<Seen>,
     pub looks: u64,
     pub terminated: u64,
+    /// DDL statements that were carried out meanwhile.
+    pub rebuilt: u64,
+    /// How often the server's lock table was full.
+    pub starved: u64,
 }
 
 impl History {

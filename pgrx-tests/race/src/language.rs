@@ -164,6 +164,8 @@ pub struct Workload {
     pub savepoint: u64,
     pub undo: u64,
     pub impatient: u64,
+    /// Odds in percent that the transaction has a short statement_timeout.
+    pub hurried: u64,
     /// How many times a second some client's backend is terminated.
     pub terminate_per_second: f64,
     pub statements: Vec<Statement>,
@@ -191,6 +193,7 @@ impl Workload {
             savepoint: 20,
             undo: 40,
             impatient: 0,
+            hurried: 0,
             terminate_per_second: 2.0,
             statements: Vec::new(),
             allowed: vec!["40001", "40P01"],
@@ -214,13 +217,22 @@ impl Workload {
     fn transaction(&self, rng: &mut Rng, client: usize, number: usize) -> Txn {
         let isolation = self.isolation[rng.below(self.isolation.len() as u64) as usize];
         let lock_timeout_ms = rng.percent(self.impatient).then(|| 1 + rng.below(20));
+        // Drawn only where it is wanted: otherwise a seed gives what it gave without it.
+        let hurried = self.hurried > 0 && rng.percent(self.hurried);
+        let statement_timeout_ms = hurried.then(|| 1 + rng.below(50));
         let steps = (0..1 + rng.below(self.steps))
             .map(|step| {
                 let id = (client as u64 + 1) * 1_000_000 + number as u64 * 100 + step;
                 self.step(rng, id)
             })
             .collect();
-        Txn { isolation, lock_timeout_ms, steps, commit: !rng.percent(self.rollback) }
+        Txn {
+            isolation,
+            lock_timeout_ms,
+            statement_timeout_ms,
+            steps,
+            commit: !rng.percent(self.rollback),
+        }
     }
 
     fn step(&self, rng: &mut Rng, id: u64) -> Step {
@@ -263,6 +275,7 @@ pub struct Script {
 pub struct Txn {
     pub isolation: Isolation,
     pub lock_timeout_ms: Option<u64>,
+    pub statement_timeout_ms: Option<u64>,
     pub steps: Vec<Step>,
     pub commit: bool,
 }

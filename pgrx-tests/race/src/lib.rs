@@ -4,7 +4,7 @@
 pub mod checks;
 pub mod cli;
 mod client;
-mod faults;
+pub mod faults;
 pub mod history;
 pub mod language;
 pub mod report;

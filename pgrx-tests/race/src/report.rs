@@ -18,6 +18,8 @@ pub struct Totals {
     pub statements: u64,
     pub looks: u64,
     pub terminated: u64,
+    pub rebuilt: u64,
+    pub starved: u64,
     pub errors: BTreeMap<String, u64>,
 }
 
@@ -29,6 +31,8 @@ impl Totals {
         self.statements += history.txns.iter().map(|t| t.steps.len() as u64).sum::<u64>();
         self.looks += history.looks;
         self.terminated += history.terminated;
+        self.rebuilt += history.rebuilt;
+        self.starved += history.starved;
         for code in history.errors() {
             *self.errors.entry(code.to_string()).or_default() += 1;
         }
@@ -47,8 +51,14 @@ impl Totals {
                 line += &format!(", {code}: {count}");
             }
         }
-        if self.terminated > 0 {
-            line += &format!(", {} backends ended", self.terminated);
+        for (times, what) in [
+            (self.terminated, "backends ended"),
+            (self.rebuilt, "rebuilds"),
+            (self.starved, "times out of locks"),
+        ] {
+            if times > 0 {
+                line += &format!(", {times} {what}");
+            }
         }
         line
     }

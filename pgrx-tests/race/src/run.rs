@@ -11,14 +11,19 @@ use std::sync::{Barrier, Mutex};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
+/// Every transaction leaves its number here, and so is known to have committed although the answer to
+/// its COMMIT was lost. Its transaction id would not do: after a crash the server may assign it again.
+const LEDGER: &str = "CREATE TABLE ledger (txn bigint PRIMARY KEY)";
+
 /// The sessions of a workload, kept from round to round: the guards' per-session caches then meet
 /// tables that were dropped and made again.
 pub struct Harness {
+    dsn: String,
     schema: String,
     pub admin: Session,
     observer: Session,
     sessions: Vec<Session>,
-    pub faults: Faults,
+    faults: Faults,
 }
 
 impl Harness {
@@ -32,6 +37,7 @@ impl Harness {
             admin: Session::connect(dsn, &path)?,
             observer: Session::connect(dsn, &path)?,
             sessions: sessions.collect::<Result<_, _>>()?,
+            dsn: dsn.to_string(),
             schema,
             faults,
         })
@@ -41,6 +47,7 @@ impl Harness {
         let schema = &self.schema;
         self.admin
             .rows(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"))?;
+        self.admin.rows(LEDGER)?;
         for sql in workload.setup.iter().chain(&workload.guard) {
             self.admin.rows(&sql.replace("{keys}", &workload.keys.to_string()))?;
         }
@@ -71,21 +78,28 @@ impl Harness {
             done: AtomicBool::new(false),
             failed: Mutex::new(None),
         };
-        let faults = self.faults.at_rate(workload.terminate_per_second);
+        let (faults, dsn, schema) = (self.faults, &self.dsn, &self.schema);
+        let connect = |settings: &str| {
+            Session::connect(dsn, &format!("SET search_path = {schema}; {settings}"))
+        };
+        let rng = |stream| Rng::new(seed, stream);
         let mut history = History::default();
         let (observer, admin) = (&mut self.observer, &mut self.admin);
         let sessions = &mut self.sessions;
         scope(|s| {
             let observer = s.spawn(|| observe(workload, observer, &shared));
-            let rng = Rng::new(seed, 0);
-            let killer = s.spawn(|| faults.run(rng, admin, &pids, &shared.done));
+            let killer = s.spawn(|| faults.strike(workload, rng(0), admin, &pids, &shared));
+            let others = [
+                s.spawn(|| faults.rebuild(workload, rng(1001), &connect, &shared)),
+                s.spawn(|| faults.fill_lock_table(rng(1002), &connect, &shared)),
+            ];
             let workers: Vec<_> = sessions
                 .iter_mut()
                 .enumerate()
                 .filter(|(client, _)| active.contains(client))
                 .map(|(client, session)| {
                     let (shared, pid, txns) = (&shared, &pids[client], &script.clients[client]);
-                    let faults = faults.any();
+                    let faults = faults.end_backends(workload);
                     s.spawn(move || {
                         let worker =
                             Worker { workload, session, client, epoch: shared.epoch, faults };
@@ -109,6 +123,14 @@ impl Harness {
                 (_, Ok(Err(error))) => shared.fail(error),
                 _ => shared.fail("a thread of the harness panicked".into()),
             }
+            match others.map(|thread| thread.join()) {
+                [Ok(Ok(rebuilt)), Ok(Ok(starved))] => {
+                    history.rebuilt = rebuilt;
+                    history.starved = starved;
+                }
+                [Ok(Err(error)), _] | [_, Ok(Err(error))] => shared.fail(error),
+                _ => shared.fail("a thread of the harness panicked".into()),
+            }
         });
         match shared.failed.into_inner() {
             Ok(None) => {}
@@ -122,7 +144,7 @@ impl Harness {
     }
 }
 
-struct Shared {
+pub struct Shared {
     epoch: Instant,
     deadline: Instant,
     start: Barrier,
@@ -135,6 +157,11 @@ impl Shared {
         if let Ok(mut failed) = self.failed.lock() {
             failed.get_or_insert(error);
         }
+    }
+
+    /// Whether the clients are done.
+    pub fn over(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
     }
 
     fn failed(&self) -> bool {
@@ -171,23 +198,20 @@ fn observe(workload: &Workload, session: &mut Session, shared: &Shared) -> (Vec<
     let mut seen = Vec::new();
     let mut looks = 0;
     loop {
-        let last = shared.done.load(Ordering::Relaxed);
+        let last = shared.over();
         for (invariant, what) in workload.invariants.iter().enumerate() {
             let (Invariant::Never { sql, .. } | Invariant::Versioned { sql }) = what else {
                 continue;
             };
-            match session.rows(sql) {
+            match session.until_done(sql) {
                 Ok(rows) => {
                     let at = shared.epoch.elapsed().as_nanos() as u64;
                     looks += 1;
                     seen.extend(rows.into_iter().map(|row| Seen { at, invariant, row }));
                 }
-                // A crash recovery takes the observer's connection too.
-                Err(_) => {
-                    if let Err(error) = session.reconnect().and_then(|()| session.rows(sql)) {
-                        shared.fail(error);
-                        return (seen, looks);
-                    }
+                Err(error) => {
+                    shared.fail(error);
+                    return (seen, looks);
                 }
             }
         }

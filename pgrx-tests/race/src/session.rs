@@ -11,6 +11,9 @@ pub const APPLICATION: &str = "raceguard-race";
 /// A server that was killed needs a moment for crash recovery; longer than this is a failure.
 const RECONNECT_FOR: Duration = Duration::from_secs(60);
 
+/// Errors that pass by themselves.
+const PASSING: &[&str] = &["40P01", "53200", "55P03"];
+
 pub struct Session {
     dsn: String,
     /// Sent after connecting, each time.
@@ -73,6 +76,24 @@ impl Session {
                 },
                 _ => Reply::Lost(describe(&error)),
             },
+        }
+    }
+
+    /// As `rows`, again and again through what the harness itself does to the server: a lost
+    /// connection, a full lock table, DDL in the way.
+    pub fn until_done(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+        let give_up = Instant::now() + RECONNECT_FOR;
+        loop {
+            match self.send(sql) {
+                Reply::Rows(rows) => return Ok(rows),
+                Reply::Lost(_) => self.reconnect()?,
+                Reply::Error { code, message } => {
+                    if !PASSING.contains(&code.as_str()) || Instant::now() > give_up {
+                        return Err(format!("{code}: {message}\n  in: {sql}"));
+                    }
+                    sleep(Duration::from_millis(1));
+                }
+            }
         }
     }
 

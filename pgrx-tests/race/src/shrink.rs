@@ -40,6 +40,7 @@ impl Script {
                 + usize::from(t.isolation != Isolation::ReadCommitted)
                 + usize::from(!t.commit)
                 + usize::from(t.lock_timeout_ms.is_some())
+                + usize::from(t.statement_timeout_ms.is_some())
         };
         let extras: usize = self.clients.iter().flatten().map(extras).sum();
         1000 * self.busy_clients() + 20 * self.transactions() + 4 * self.steps() + extras
@@ -214,5 +215,6 @@ fn plain(txn: &mut Txn) {
     txn.isolation = Isolation::ReadCommitted;
     txn.commit = true;
     txn.lock_timeout_ms = None;
+    txn.statement_timeout_ms = None;
     txn.steps.iter_mut().for_each(|s| s.savepoint = Savepoint::None);
 }

@@ -2,7 +2,6 @@
 
 use crate::checks::check;
 use crate::cli::Options;
-use crate::faults::Faults;
 use crate::history::{History, Violation};
 use crate::language::{Script, Workload};
 use crate::report::{trace, Totals};
@@ -84,8 +83,8 @@ impl Failure {
         if self.broken.len() > 1 {
             println!("  and {} more in the same round", self.broken.len() - 1);
         }
-        let kill = options.kill_every.map_or(String::new(), |n| format!(" --kill-every {n}"));
-        println!("  again: --only {} --seed {} --rounds 1{kill}", workload.name, self.seed);
+        let faults = options.faults.options();
+        println!("  again: --only {} --seed {} --rounds 1{faults}", workload.name, self.seed);
         self.print_trace(workload);
     }
 
@@ -114,8 +113,9 @@ fn rounds(
     time: Duration,
     expected: Option<&str>,
 ) -> Result<(Totals, Option<Failure>), String> {
-    let mut harness = Harness::new(&options.dsn, workload, Faults::new(options.kill_every))?;
-    let result = rounds_with(&mut harness, options, workload, time, expected);
+    let workload = options.faults.adapt(workload);
+    let mut harness = Harness::new(&options.dsn, &workload, options.faults)?;
+    let result = rounds_with(&mut harness, options, &workload, time, expected);
     harness.tear_down()?;
     result
 }

@@ -1,0 +1,80 @@
+//! What a DBA does to tables in use that no client may notice but by waiting.
+
+use super::pause;
+use crate::history::Reply;
+use crate::language::Workload;
+use crate::rng::Rng;
+use crate::run::Shared;
+use crate::session::Session;
+use std::time::Duration;
+
+/// `{t}` is a table, `{p}` its primary key's index, `{i}` an index of it.
+///
+/// Nothing here hides committed rows from an older snapshot, as an ALTER TABLE that rewrites the
+/// table or TRUNCATE would: at REPEATABLE READ a client would then find its rows gone, guard or not.
+const EACH: &[&str] = &[
+    "VACUUM FULL {t}",
+    "CLUSTER {t} USING {p}",
+    "REINDEX TABLE CONCURRENTLY {t}",
+    "REINDEX INDEX CONCURRENTLY {i}",
+    "ANALYZE {t}",
+    "VACUUM {t}",
+    "ALTER TABLE {t} ADD COLUMN IF NOT EXISTS raceguard_extra varchar(10) DEFAULT 'x'",
+    "ALTER TABLE {t} ADD COLUMN IF NOT EXISTS raceguard_extra varchar(10) DEFAULT 'x'; \
+     ALTER TABLE {t} ALTER COLUMN raceguard_extra TYPE text",
+    "ALTER TABLE {t} DROP COLUMN IF EXISTS raceguard_extra",
+];
+
+/// So that a queue of clients behind DDL that waits for somebody dissolves.
+pub const SETTINGS: &str = "SET lock_timeout = '500ms'";
+
+/// Codes with which the DDL itself may give up, to be tried again.
+const GIVES_UP: &[&str] = &["55P03", "40P01"];
+
+/// Returns how many statements were carried out.
+pub fn run(
+    workload: &Workload,
+    mut rng: Rng,
+    session: &mut Session,
+    starved: bool,
+    shared: &Shared,
+) -> Result<u64, String> {
+    let statements = statements(workload, session)?;
+    let mut done = 0;
+    while pause(Duration::from_millis(rng.below(25)), shared) {
+        let sql = &statements[rng.below(statements.len() as u64) as usize];
+        match session.send(sql) {
+            Reply::Rows(_) => done += 1,
+            Reply::Lost(_) => session.reconnect()?,
+            Reply::Error { code, .. } if GIVES_UP.contains(&code.as_str()) => {}
+            Reply::Error { code, .. } if starved && code == "53200" => {}
+            Reply::Error { code, message } => {
+                return Err(format!("{code}: {message}\n  in: {sql}"));
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn statements(workload: &Workload, session: &mut Session) -> Result<Vec<String>, String> {
+    let indexes = session.until_done(
+        "SELECT i.indrelid::regclass, p.indexrelid::regclass, i.indexrelid::regclass \
+         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+         JOIN pg_index p ON p.indrelid = i.indrelid AND p.indisprimary \
+         WHERE c.relnamespace = current_schema::regnamespace AND c.relkind = 'r' ORDER BY 3::text",
+    )?;
+    let mut statements = Vec::new();
+    for row in &indexes {
+        let cell = |i: usize| row.get(i).cloned().flatten().unwrap_or_default();
+        for template in EACH {
+            let sql = template.replace("{t}", &cell(0)).replace("{p}", &cell(1));
+            statements.push(sql.replace("{i}", &cell(2)));
+        }
+    }
+    statements.sort();
+    statements.dedup();
+    // An old migration that is run again.
+    let again = workload.guard.iter().filter(|sql| sql.starts_with("SELECT raceguard.add_"));
+    statements.extend(again.map(|sql| sql.to_string()));
+    Ok(statements)
+}
