@@ -69,6 +69,9 @@ fn install(target: &Target, cap: &Cap, online: bool, replace: bool) -> Result<Va
     cap_rows::number(target, cap)?;
     run(&cap.add_check(target, ""), &[])?;
     if cap.index(target)?.is_none() {
+        if let Some(index) = cap.failed_index(target)? {
+            run(&format!("DROP INDEX {index}"), &[])?;
+        }
         run(&cap.create_index(target, ""), &[])?;
     }
     run(&cap.create_full_trigger(target)?, &[])?;

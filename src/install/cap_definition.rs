@@ -139,6 +139,21 @@ impl Cap {
         let indexes = slot_indexes(target.oid, &self.column)?;
         Ok(indexes.into_iter().find(|i| i.key == self.key && i.predicate == self.predicate))
     }
+
+    /// What a CREATE INDEX CONCURRENTLY of this cap that failed has left behind: an index that is not
+    /// valid, and in the way of the next try. One that is just being built is none.
+    pub fn failed_index(&self, target: &Target) -> Result<Option<String>, Report> {
+        let rows = run(
+            "SELECT format('%I.%I', n.nspname, c.relname) \
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+                  JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE i.indrelid = $1 AND NOT i.indisvalid AND c.relkind = 'i' AND c.relname = $2::name \
+                   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p \
+                                   WHERE p.index_relid = i.indexrelid)",
+            &[Param::Oid(target.oid), Param::Text(&index_name(target, &self.guard))],
+        )?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+    }
 }
 
 /// The guard's CHECK constraint.

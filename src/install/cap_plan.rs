@@ -65,15 +65,14 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
         steps.push(step("ACCESS EXCLUSIVE", cap.add_column(target)));
     }
     if cap.index(target)?.is_none() {
-        let concurrently = |ddl| Step { ddl, lock: "SHARE UPDATE EXCLUSIVE", alone: true };
         if target.partitioned {
             // CONCURRENTLY works on leaves only; the index of the root then takes theirs over.
             for leaf in leaves(target)? {
-                steps.push(concurrently(cap.create_index(&leaf, "CONCURRENTLY ")));
+                index_steps(&leaf, cap, &mut steps)?;
             }
             steps.push(step("SHARE", cap.create_index(target, "")));
         } else {
-            steps.push(concurrently(cap.create_index(target, "CONCURRENTLY ")));
+            index_steps(target, cap, &mut steps)?;
         }
     }
     let (name, full) = cap.trigger_names()?;
@@ -101,6 +100,19 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
         steps.push(step("SHARE UPDATE EXCLUSIVE", ddl));
     }
     Ok(steps)
+}
+
+/// The index of a table that is no root, and what an earlier try has left in its way.
+fn index_steps(table: &Target, cap: &Cap, steps: &mut Vec<Step>) -> Result<(), Report> {
+    let concurrently = |ddl| Step { ddl, lock: "SHARE UPDATE EXCLUSIVE", alone: true };
+    if cap.index(table)?.is_some() {
+        return Ok(());
+    }
+    if let Some(index) = cap.failed_index(table)? {
+        steps.push(concurrently(format!("DROP INDEX CONCURRENTLY {index}")));
+    }
+    steps.push(concurrently(cap.create_index(table, "CONCURRENTLY ")));
+    Ok(())
 }
 
 /// 42710 if a guard of that name stands with another definition.

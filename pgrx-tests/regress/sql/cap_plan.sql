@@ -42,3 +42,25 @@ DROP TABLE busy, late;
 CREATE TABLE fresh (k int);
 SELECT raceguard.add_cap('fresh', 'k', 2, online => true);
 DROP TABLE fresh;
+
+-- CREATE INDEX CONCURRENTLY that failed leaves an index that is not valid: the plan takes it away first, and goes
+-- on with the partitions that have none yet.
+CREATE TABLE days (k int NOT NULL, slot int) PARTITION BY LIST (k);
+CREATE TABLE day1 PARTITION OF days FOR VALUES IN (1);
+CREATE TABLE day2 PARTITION OF days FOR VALUES IN (2);
+CREATE TABLE day3 PARTITION OF days FOR VALUES IN (3);
+SELECT ddl FROM raceguard.plan_cap('days', 'k', 3) WHERE step = 1 \gexec
+INSERT INTO day2 VALUES (2, 1), (2, 1);
+SELECT ddl FROM raceguard.plan_cap('days', 'k', 3) WHERE step = 1 \gexec
+TRUNCATE day2;
+SELECT ddl, lock_mode, own_transaction FROM raceguard.plan_cap('days', 'k', 3) LIMIT 4;
+SELECT ddl FROM raceguard.plan_cap('days', 'k', 3) \gexec
+INSERT INTO days VALUES (2), (2), (3) RETURNING slot;
+
+-- add_cap takes it away too.
+CREATE TABLE once (k int NOT NULL, slot int);
+INSERT INTO once VALUES (1, 1), (1, 1);
+SELECT ddl FROM raceguard.plan_cap('once', 'k', 3) WHERE step = 1 \gexec
+UPDATE once SET slot = NULL;
+SELECT raceguard.add_cap('once', 'k', 3);
+SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'once'::regclass;
