@@ -1,13 +1,13 @@
 //! `add_cap`: slot column, CHECK, unique index and the triggers that choose the slot.
 
 use super::arguments::{identifier, one_of, positive, required};
-use super::cap_definition::{drop_check, index_definition, slot_indexes, Cap};
+use super::cap_definition::{check_name, drop_check, index_definition, slot_indexes, Cap};
 use super::cap_rows;
 use super::key::{canonical_key, canonical_predicate};
 use super::target::Target;
 use super::trigger::{self, Existing, Plan};
 use crate::errors;
-use crate::guards::cap::FUNCTION;
+use crate::guards::cap::{FULL_FUNCTION, FUNCTION};
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{connected, pinned_search_path, run, Param};
@@ -61,6 +61,8 @@ fn install(target: &Target, cap: &Cap, online: bool, replace: bool) -> Result<Va
             }
             remove(target, &cap.guard, false)?
         }
+        // Without its trigger the CHECK refuses every new row; that cap is put up anew.
+        Plan::Create if has_remains(target, &cap.guard)? => remove(target, &cap.guard, false)?,
         Plan::Create => {}
     }
     if target.column(&cap.column)?.is_none() {
@@ -185,11 +187,36 @@ pub fn standing(target: &Target, name: &str) -> Result<Option<Existing>, Report>
     Ok(Some(standing))
 }
 
+/// Whether something stands of a cap whose own trigger somebody dropped: the trigger that refuses, or
+/// the CHECK.
+pub fn has_remains(target: &Target, guard: &str) -> Result<bool, Report> {
+    let rows = run(
+        "SELECT FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2::name AND NOT tgisinternal \
+         UNION ALL SELECT FROM pg_constraint WHERE conrelid = $1 AND contype = 'c' AND conname = $3::name",
+        &[
+            Param::Oid(target.oid),
+            Param::Text(&trigger::trigger_name(guard, "_full")?),
+            Param::Text(&check_name(guard)),
+        ],
+    )?;
+    Ok(!rows.is_empty())
+}
+
+/// The slot column, as either of the cap's triggers names it.
+fn slot_column(target: &Target, guard: &str) -> Result<Option<String>, Report> {
+    for (function, suffix) in [(FUNCTION, ""), (FULL_FUNCTION, "_full")] {
+        let name = trigger::trigger_name(guard, suffix)?;
+        let found = trigger::existing(target, function)?.into_iter().find(|t| t.trigger == name);
+        if let Some(standing) = found {
+            return Ok(standing.arguments.into_iter().next());
+        }
+    }
+    Ok(None)
+}
+
 /// Takes a cap's objects away; the column and its numbers stay unless `drop_column`.
 pub fn remove(target: &Target, guard: &str, drop_column: bool) -> Result<(), Report> {
-    let name = trigger::trigger_name(guard, "")?;
-    let standing = trigger::existing(target, FUNCTION)?.into_iter().find(|t| t.trigger == name);
-    let column = standing.and_then(|s| s.arguments.into_iter().next());
+    let column = slot_column(target, guard)?;
     for suffix in ["", "_full"] {
         let name = trigger::trigger_name(guard, suffix)?;
         run(&format!("DROP TRIGGER IF EXISTS {} ON {}", identifier(&name), target.qualified), &[])?;

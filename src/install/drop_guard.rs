@@ -44,7 +44,12 @@ fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Repo
             Param::Text(guard),
         ],
     )?;
-    let Some(row) = rows.into_iter().next() else { return Err(no_such_guard(target, guard)?) };
+    let Some(row) = rows.into_iter().next() else {
+        if cap::has_remains(target, guard)? {
+            return cap::remove(target, guard, drop_column);
+        }
+        return Err(no_such_guard(target, guard)?);
+    };
     let text = |i: usize| row[i].clone().unwrap_or_default();
     let (name, function) = (text(0), text(1));
     if function == crate::guards::cap::FUNCTION {
