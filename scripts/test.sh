@@ -39,6 +39,10 @@ if [ -n "$first" ]; then
     # Rows of full caps updated to other places meanwhile: no spurious 23505, no false refusal.
     stage "race, a cap for a minute" race --seconds 60 --only cap_3
     stage "race, backends killed" race --seconds 15 --kill-every 3
+    stage "race, restarts" race --seconds 12 --restart-every 0.5
+    stage "race, timeouts" race --seconds 15 --timeouts
+    stage "race, tables rebuilt" race --seconds 15 --ddl
+    stage "race, no room for locks" race --seconds 15 --starve-locks
     stage "race, broken guards" race --self-test
     stage "demo" demo
     for program in pgrx-tests/*/run.sh; do

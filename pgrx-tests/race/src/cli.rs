@@ -13,7 +13,7 @@ usage: raceguard-race --dsn DSN [options]
                     pg_terminate_backend (the server must run on this machine)
   --restart-every N restart the server every N seconds on average, without letting it shut down
                     (pg_ctl -m immediate; the server must run on this machine)
-  --timeouts        most transactions have a statement_timeout or lock_timeout of some milliseconds
+  --timeouts        most transactions have a statement_timeout of 1 to 50 ms, or a lock_timeout of 1 to 20
   --ddl             rebuild, widen, vacuum and reindex the tables all the time
   --starve-locks    fill the server's lock table again and again
   --self-test       run the broken guards that the harness has to catch
@@ -111,6 +111,17 @@ mod tests {
         };
         assert_eq!((options.seconds, options.seed), (2.5, 9));
         assert_eq!(options.only.as_deref(), Some("cap_3"));
+        assert_eq!(options.faults, Faults::NONE);
+    }
+
+    #[test]
+    fn faults_are_read_as_they_are_printed() {
+        let faults =
+            Faults { blow: Blow::Restart(0.5), timeouts: true, ddl: true, starve_locks: true };
+        let Ok(Command::Run(options)) = of(&format!("--dsn x{}", faults.options())) else {
+            panic!("not accepted");
+        };
+        assert_eq!(options.faults, faults);
     }
 
     #[test]

@@ -133,13 +133,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_can_be_asked_for_again() {
-        let faults = Faults { blow: Blow::Restart(0.5), ddl: true, ..Faults::NONE };
-        assert_eq!(faults.options(), " --restart-every 0.5 --ddl");
-        assert_eq!(Faults::NONE.options(), "");
-    }
-
-    #[test]
     fn only_what_is_asked_for_is_allowed() {
         let plain = Workload::new("plain", "");
         assert_eq!(Faults::NONE.adapt(&plain).allowed, plain.allowed);
