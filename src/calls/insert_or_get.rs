@@ -10,6 +10,7 @@ use crate::pg::error::{catch, Report};
 use crate::pg::open::open_table;
 use crate::pg::rows::return_record;
 use crate::pg::spi::{connected, pinned_search_path, run, Param};
+use crate::pg::xid;
 use pgrx::pg_sys::{self, Datum, Oid};
 
 function_entry!(raceguard_insert_or_get, crate::calls::insert_or_get::insert_or_get);
@@ -89,18 +90,27 @@ fn standing(target: Oid, row: &serde_json::Value, given: Param) -> Result<Option
         let params: Vec<Param> = values.iter().map(|v| Param::OptText(v.as_deref())).collect();
         let found = run(
             &format!(
-                "SELECT to_jsonb(raceguard_row) FROM {} AS raceguard_row WHERE {} AND ({})",
+                "SELECT to_jsonb(raceguard_row), raceguard_row.xmin \
+                 FROM {} AS raceguard_row WHERE {} AND ({})",
                 candidate.table,
                 conditions.join(" AND "),
                 index.predicate
             ),
             &params,
         )?;
-        if let Some(row) = first(found) {
-            return Ok(Some(row));
+        // At REPEATABLE READ the snapshot may hold a row that has been deleted since, beside the one
+        // that this transaction has put in its place.
+        let own = found.iter().position(|row| row.get(1).is_some_and(is_own));
+        if let Some(row) = found.into_iter().nth(own.unwrap_or(0)) {
+            return Ok(row.into_iter().next().flatten());
         }
     }
     Ok(None)
+}
+
+/// Whether this transaction has written a row with this xmin.
+fn is_own(xmin: &Option<String>) -> bool {
+    xmin.as_ref().and_then(|xmin| xmin.parse().ok()).is_some_and(xid::is_current)
 }
 
 /// The row as the INSERT makes it, before triggers.

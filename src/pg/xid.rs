@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 extern "C-unwind" {
     fn ReadNextFullTransactionId() -> pg_sys::FullTransactionId;
+    fn TransactionIdIsCurrentTransactionId(xid: pg_sys::TransactionId) -> bool;
 }
 
 /// The first number an ordinary transaction can have; smaller ones mark frozen and bootstrap rows.
@@ -14,6 +15,12 @@ pub fn full(xid: u32) -> u64 {
     // SAFETY: reads a counter in shared memory.
     let next = unsafe { ReadNextFullTransactionId() }.value;
     widen(xid, next)
+}
+
+/// Whether it is the number of the running transaction or of one of its subtransactions.
+pub fn is_current(xid: u32) -> bool {
+    // SAFETY: searches the backend's own list.
+    unsafe { TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(xid)) }
 }
 
 /// The arithmetic of [`full`]: the latest number below `next` that ends in these 32 bits.

@@ -45,10 +45,9 @@ impl Worker<'_> {
         Sent { sql, start, end, reply }
     }
 
-    /// An Err is a failure of the harness or the server, not of an invariant.
-    pub fn transaction(&mut self, number: usize, txn: &Txn) -> Result<TxnLog, String> {
+    fn new_log(&self, number: usize, txn: &Txn) -> TxnLog {
         let begin = self.now();
-        let mut log = TxnLog {
+        TxnLog {
             client: self.client,
             number,
             begin,
@@ -60,7 +59,15 @@ impl Worker<'_> {
             alive: begin,
             lost: false,
             commit_error: None,
-        };
+        }
+    }
+
+    /// An Err is a failure of the harness or the server, not of an invariant.
+    pub fn transaction(&mut self, number: usize, txn: &Txn) -> Result<TxnLog, String> {
+        let mut log = self.new_log(number, txn);
+        if self.workload.no_block {
+            return self.single(txn, log);
+        }
         let mut open = format!("BEGIN ISOLATION LEVEL {}", txn.isolation.sql());
         if let Some(ms) = txn.lock_timeout_ms {
             open += &format!("; SET LOCAL lock_timeout = '{ms}ms'");
@@ -85,6 +92,38 @@ impl Worker<'_> {
         } else {
             self.roll_back(log, false)
         }
+    }
+
+    /// One statement in no transaction block. If its answer is lost, its receipt tells how it ended:
+    /// the backend that was to commit it is gone, or its connection could not have broken.
+    fn single(&mut self, txn: &Txn, mut log: TxnLog) -> Result<TxnLog, String> {
+        let Some(step) = txn.steps.first() else {
+            return Ok(log);
+        };
+        let statement = &self.workload.statements[step.statement];
+        let mut done = self.statement(step, &mut log);
+        log.end_sent = done.sent.last().map_or(log.begin, |sent| sent.start);
+        match done.sent.last().map(|sent| &sent.reply) {
+            Some(Reply::Rows(_)) => log.fate = Fate::Committed,
+            Some(Reply::Lost(_)) => {
+                self.session.reconnect()?;
+                log.lost = true;
+                let receipt = statement.receipt.and_then(|sql| step.render(sql, &[]));
+                let rows = match receipt {
+                    Some(sql) => self.session.until_done(&sql)?,
+                    None => return Err(format!("{} has no receipt", statement.name)),
+                };
+                if !rows.is_empty() {
+                    log.fate = Fate::Committed;
+                    conclude(statement, step, &rows, &mut done);
+                }
+            }
+            _ => {}
+        }
+        log.ended = self.now();
+        log.steps.push(done);
+        sleep(Duration::from_micros(step.think_us));
+        Ok(log)
     }
 
     /// Transaction control, which fails for want of time alone.
@@ -280,17 +319,20 @@ fn conclude(statement: &Statement, step: &Step, rows: &[Vec<Option<String>>], do
             Effect::Enter => Some(Fact::Enter { key, from }),
             Effect::EnterOther => Some(Fact::Enter { key: other, from }),
             Effect::EnterFirst => Some(Fact::Enter { key, from: first }),
-            Effect::Hold | Effect::Free | Effect::Move | Effect::Retime => None,
+            Effect::Hold | Effect::Free | Effect::Move | Effect::Retime | Effect::Get => None,
         };
         done.facts.extend(once);
-        for row in rows.iter().filter_map(|row| number(row)) {
+        for (row, cells) in rows.iter().filter_map(|cells| Some((number(cells)?, cells))) {
             let at = step.number;
+            let is_new = cells.get(1).is_some_and(|cell| cell.as_deref() == Some("t"));
             let hold = |key| Fact::Hold { key, row, at };
             match effect {
                 Effect::Hold => done.facts.push(hold(key)),
                 Effect::Free => done.facts.push(Fact::Free { key, row }),
                 Effect::Move => done.facts.extend([Fact::Free { key, row }, hold(other)]),
                 Effect::Retime => done.facts.extend([Fact::Free { key, row }, hold(key)]),
+                Effect::Get if is_new => done.facts.push(hold(key)),
+                Effect::Get => done.facts.push(Fact::See { key, row }),
                 _ => {}
             }
         }

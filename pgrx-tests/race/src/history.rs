@@ -23,11 +23,31 @@ pub struct Sent {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fact {
-    Add { key: i64, amount: i64 },
-    Touch { key: i64 },
-    Enter { key: i64, from: u64 },
-    Hold { key: i64, row: i64, at: i64 },
-    Free { key: i64, row: i64 },
+    Add {
+        key: i64,
+        amount: i64,
+    },
+    Touch {
+        key: i64,
+    },
+    Enter {
+        key: i64,
+        from: u64,
+    },
+    Hold {
+        key: i64,
+        row: i64,
+        at: i64,
+    },
+    Free {
+        key: i64,
+        row: i64,
+    },
+    /// The row was there.
+    See {
+        key: i64,
+        row: i64,
+    },
 }
 
 #[derive(Clone, Debug)]

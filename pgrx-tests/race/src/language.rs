@@ -59,6 +59,8 @@ pub enum Effect {
     Move,
     /// The rows keep their place in `key` but at the time `{n}`.
     Retime,
+    /// Rows whose second column is true now take a place in `key`; the others were there already.
+    Get,
 }
 
 /// One thing a client may do. Placeholders in the SQL: `{key}` and `{other}` (two different keys,
@@ -76,10 +78,15 @@ pub struct Statement {
     pub must_return: Option<usize>,
     /// The SQLSTATE with which the statement must be refused whenever it finds a row.
     pub must_fail: Option<&'static str>,
-    /// The SQL, by position, that may never wait for a lock.
+    /// The SQL, by position, that tries to lock: it never waits, and returns no row only where
+    /// another transaction may have been inside the key.
     pub at_once: Option<usize>,
     /// Places that one run of the statement asks for.
     pub places: usize,
+    /// SQLSTATEs that are no failure of this statement, beside the workload's.
+    pub allowed: Vec<&'static str>,
+    /// Where it runs in no transaction block: the SQL that returns a row once it has committed.
+    pub receipt: Option<&'static str>,
 }
 
 impl Statement {
@@ -93,6 +100,8 @@ impl Statement {
             must_fail: None,
             at_once: None,
             places: 1,
+            allowed: Vec::new(),
+            receipt: None,
         }
     }
 
@@ -115,6 +124,16 @@ impl Statement {
         self.places = places;
         self
     }
+
+    pub fn allowing(mut self, code: &'static str) -> Statement {
+        self.allowed.push(code);
+        self
+    }
+
+    pub fn receipt(mut self, sql: &'static str) -> Statement {
+        self.receipt = Some(sql);
+        self
+    }
 }
 
 /// What must be true. SQL in here runs in a fresh snapshot.
@@ -127,12 +146,14 @@ pub enum Invariant {
     /// At the end the SQL's (key, value) rows equal the number of committed transactions that
     /// touched the key.
     Touched { name: &'static str, sql: &'static str },
-    /// No two transactions are inside one key at once.
-    Alone,
+    /// No two transactions are inside one key at once. `escalates`: who asks for a second key may
+    /// get all of them.
+    Alone { escalates: bool },
     /// At most `most` rows of one key at once (within any `period`, where one is given), and a
-    /// refusal with `code` only where that many rows were in the way. Without a period: no waiting
-    /// either, unless that many places were taken or being taken.
-    Room { code: &'static str, most: usize, period: Option<i64> },
+    /// refusal with `code` only where `enough` rows were in the way. Without a period: no waiting
+    /// either, unless that many places were taken or being taken. A row that `Get` found there
+    /// was there.
+    Room { code: &'static str, most: usize, enough: usize, period: Option<i64> },
     /// The SQL returns (key, version, state): a version never goes back, and another state means
     /// another version.
     Versioned { sql: &'static str },
@@ -168,6 +189,8 @@ pub struct Workload {
     pub hurried: u64,
     /// How many times a second some client's backend is terminated.
     pub terminate_per_second: f64,
+    /// Each statement is a transaction of its own, in no transaction block; needs receipts.
+    pub no_block: bool,
     pub statements: Vec<Statement>,
     /// SQLSTATEs that are no failure. Any other is.
     pub allowed: Vec<&'static str>,
@@ -195,6 +218,7 @@ impl Workload {
             impatient: 0,
             hurried: 0,
             terminate_per_second: 2.0,
+            no_block: false,
             statements: Vec::new(),
             allowed: vec!["40001", "40P01"],
             invariants: Vec::new(),

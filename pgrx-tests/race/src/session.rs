@@ -2,8 +2,11 @@
 
 use crate::history::Reply;
 use postgres::{Client, NoTls, SimpleQueryMessage};
+use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+type Row = Vec<Option<String>>;
 
 /// Shown in pg_stat_activity, so that a DBA can tell the harness's sessions from others.
 pub const APPLICATION: &str = "raceguard-race";
@@ -63,9 +66,14 @@ impl Session {
         }
     }
 
+    /// Sends SQL; the lines after a first line `COPY ... FROM STDIN` are its data.
     pub fn send(&mut self, sql: &str) -> Reply {
-        match self.client.simple_query(sql) {
-            Ok(messages) => Reply::Rows(rows(messages)),
+        let done = match sql.split_once('\n').filter(|(first, _)| first.starts_with("COPY ")) {
+            Some((copy, data)) => self.copy(copy, data),
+            None => self.client.simple_query(sql).map(rows),
+        };
+        match done {
+            Ok(rows) => Reply::Rows(rows),
             Err(error) => match error.as_db_error() {
                 Some(db) if db.severity() != "FATAL" && db.severity() != "PANIC" => Reply::Error {
                     code: db.code().code().to_string(),
@@ -97,8 +105,15 @@ impl Session {
         }
     }
 
+    fn copy(&mut self, copy: &str, data: &str) -> Result<Vec<Row>, postgres::Error> {
+        let mut to = self.client.copy_in(copy)?;
+        // An error of the server comes out in the end, with its SQLSTATE.
+        let _ = to.write_all(data.as_bytes());
+        to.finish().map(|_| Vec::new())
+    }
+
     /// The rows, or an error text: for the harness's own work (setup, observers, final looks).
-    pub fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Row>, String> {
         match self.send(sql) {
             Reply::Rows(rows) => Ok(rows),
             Reply::Error { code, message } => Err(format!("{code}: {message}\n  in: {sql}")),
@@ -107,7 +122,7 @@ impl Session {
     }
 }
 
-fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<Vec<Option<String>>> {
+fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<Row> {
     let row = |m| match m {
         SimpleQueryMessage::Row(row) => {
             Some((0..row.len()).map(|i| row.get(i).map(str::to_string)).collect())

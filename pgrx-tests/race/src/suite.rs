@@ -34,6 +34,7 @@ pub fn list() {
 /// Whether everything passed.
 pub fn run(options: &Options) -> Result<bool, String> {
     println!("seed {}", options.seed);
+    Session::connect(&options.dsn, "")?.rows("CREATE EXTENSION IF NOT EXISTS raceguard")?;
     let (passed, failed) = if options.self_test { self_tests(options)? } else { guards(options)? };
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0)
@@ -49,8 +50,6 @@ fn guards(options: &Options) -> Result<(usize, usize), String> {
     if workloads.is_empty() {
         return Err("no such workload; --list names them".into());
     }
-    let mut admin = Session::connect(&options.dsn, "")?;
-    admin.rows("CREATE EXTENSION IF NOT EXISTS raceguard")?;
     let share = Duration::from_secs_f64(options.seconds / workloads.len() as f64);
     let (mut passed, mut failed) = (0, 0);
     for workload in &workloads {

@@ -3,11 +3,17 @@
 //! A span begins when the answer to the locking SQL had arrived and ends when the last SQL was sent
 //! that the server still answered with success (or ROLLBACK TO, which releases the lock): within it
 //! the server held the lock whatever happened to the connection later.
+//!
+//! The other way round, who only tries and is refused must have met somebody: another transaction
+//! that had asked for the key and had neither ended nor rolled that back.
 
-use crate::history::{Fact, History, Violation};
-use std::collections::BTreeMap;
+use super::LINGERS;
+use crate::history::{Fact, History, Reply, StepLog, TxnLog, Violation};
+use crate::language::{Effect, Workload};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const ALONE: &str = "one transaction inside a key";
+pub const NOBODY_INSIDE: &str = "no key refused with nobody inside";
 
 struct Span {
     from: u64,
@@ -57,10 +63,72 @@ pub fn check(history: &History) -> Vec<Violation> {
     broken
 }
 
+/// Tries that found a key locked with nobody there. `escalates`: whoever asked for two keys or
+/// more may have all of them, as long as it has one.
+pub fn refused_tries(workload: &Workload, history: &History, escalates: bool) -> Vec<Violation> {
+    let mut broken = Vec::new();
+    for txn in &history.txns {
+        for step in &txn.steps {
+            let statement = &workload.statements[step.statement];
+            let tried = statement.at_once.filter(|at| at + 1 < statement.sql.len());
+            let Some(sent) = step.sent.last().filter(|_| tried == step.sent.len().checked_sub(1))
+            else {
+                continue;
+            };
+            if !matches!(&sent.reply, Reply::Rows(rows) if rows.is_empty()) {
+                continue;
+            }
+            let (from, to) = (sent.start, sent.end);
+            let mut others = history.txns.iter().filter(|t| !std::ptr::eq(*t, txn));
+            if !others.any(|t| may_hold(workload, t, step.key, from, to, escalates)) {
+                broken.push(Violation {
+                    invariant: NOBODY_INSIDE.to_string(),
+                    key: Some(step.key),
+                    at: Some(to),
+                    what: format!(
+                        "client {}, {}: refused key {} although nobody else had asked for it",
+                        txn.client, statement.name, step.key
+                    ),
+                });
+            }
+        }
+    }
+    broken
+}
+
+/// Whether the transaction may have held `key` at some moment from `from` to `to`.
+fn may_hold(
+    workload: &Workload,
+    txn: &TxnLog,
+    key: i64,
+    from: u64,
+    to: u64,
+    escalates: bool,
+) -> bool {
+    let ended = txn.ended + if txn.lost { LINGERS } else { 0 };
+    let asked: Vec<&StepLog> = txn.steps.iter().filter(|s| s.start() <= to).collect();
+    let holding = asked.iter().filter(|s| s.undone.map_or(ended, |(_, done)| done) >= from);
+    let held: BTreeSet<i64> = holding.flat_map(|s| keys(workload, s)).collect();
+    let all: BTreeSet<i64> = asked.iter().flat_map(|s| keys(workload, s)).collect();
+    held.contains(&key) || (escalates && !held.is_empty() && all.len() > 1)
+}
+
+/// The keys that a step asks for.
+fn keys(workload: &Workload, step: &StepLog) -> Vec<i64> {
+    let asks =
+        workload.statements[step.statement].effects.iter().filter_map(|effect| match effect {
+            Effect::Enter | Effect::EnterFirst => Some(step.key),
+            Effect::EnterOther => Some(step.other),
+            _ => None,
+        });
+    asks.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Fate, StepLog, TxnLog};
+    use crate::history::{Fate, Sent, StepLog, TxnLog};
+    use crate::language::Statement;
 
     fn txn(client: usize, from: u64, alive: u64, undone: Option<(u64, u64)>) -> TxnLog {
         let step = StepLog {
@@ -102,6 +170,35 @@ mod tests {
             broken(vec![txn(0, 10, 50, None), txn(1, 12, 14, None), txn(2, 20, 30, None)]),
             2
         );
+    }
+
+    /// A workload of one statement that tries, and a step of it that was refused from 10 to 12.
+    fn tried() -> (Workload, TxnLog) {
+        let mut workload = Workload::new("", "");
+        let effects = [Effect::EnterFirst];
+        workload.statements = vec![Statement::new("try", 1, &["try", "work"], &effects).at_once(0)];
+        let mut refused = txn(0, 0, 20, None);
+        let reply = Reply::Rows(Vec::new());
+        refused.steps[0].facts.clear();
+        refused.steps[0].sent.push(Sent { sql: String::new(), start: 10, end: 12, reply });
+        (workload, refused)
+    }
+
+    fn in_vain(other: TxnLog) -> usize {
+        let (workload, refused) = tried();
+        let history = History { txns: vec![refused, other], ..History::default() };
+        refused_tries(&workload, &history, false).len()
+    }
+
+    #[test]
+    fn a_refused_try_needs_somebody_inside() {
+        assert_eq!(in_vain(txn(1, 0, 11, None)), 0);
+        assert_eq!(in_vain(txn(1, 0, 9, None)), 1);
+        assert_eq!(in_vain(txn(1, 0, 50, Some((5, 9)))), 1);
+        assert_eq!(in_vain(txn(1, 0, 50, Some((5, 10)))), 0);
+        let mut elsewhere = txn(1, 0, 11, None);
+        elsewhere.steps[0].key = 2;
+        assert_eq!(in_vain(elsewhere), 1);
     }
 
     #[test]

@@ -5,14 +5,17 @@ mod replies;
 mod room;
 mod tables;
 
-pub use alone::ALONE;
+pub use alone::{ALONE, NOBODY_INSIDE};
 pub use replies::{SWALLOWED, UNEXPECTED, UNREFUSED, WAITED};
-pub use room::{HAD_ROOM, TOO_MANY, WAITED_WITH_ROOM};
+pub use room::{HAD_ROOM, NOT_THERE, TOO_MANY, WAITED_WITH_ROOM};
 pub use tables::{LEAKED, VERSIONED};
 
 use crate::history::{History, Violation};
 use crate::language::{Invariant, Workload};
 use crate::session::Session;
+
+/// How long a backend whose connection broke may go on holding what it had.
+const LINGERS: u64 = 1_000_000_000;
 
 /// Everything a round broke. An Err is a failure to look, not a broken invariant.
 pub fn check(
@@ -30,9 +33,12 @@ pub fn check(
             Invariant::Touched { name, sql } => {
                 broken.extend(tables::touched(name, history, &admin.rows(sql)?))
             }
-            Invariant::Alone => broken.extend(alone::check(history)),
-            Invariant::Room { code, most, period } => {
-                let rule = room::Rule { code, most: *most, period: *period };
+            Invariant::Alone { escalates } => {
+                broken.extend(alone::check(history));
+                broken.extend(alone::refused_tries(workload, history, *escalates));
+            }
+            Invariant::Room { code, most, enough, period } => {
+                let rule = room::Rule { code, most: *most, enough: *enough, period: *period };
                 broken.extend(rule.check(workload, history));
             }
             Invariant::Versioned { .. } => broken.extend(tables::versioned(index, history)),

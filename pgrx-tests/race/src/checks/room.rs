@@ -8,6 +8,7 @@
 //! were the refused transaction's own. Uncommitted rows of others do not count: a guard has to wait
 //! for them and then decide, so a refusal on their account alone is wrong.
 
+use super::LINGERS;
 use crate::history::{Fact, History, StepLog, TxnLog, Violation};
 use crate::language::{Effect, Workload};
 use std::collections::BTreeMap;
@@ -16,13 +17,13 @@ pub const TOO_MANY: &str = "never too many rows";
 pub const HAD_ROOM: &str = "no refusal while there is room";
 
 pub const WAITED_WITH_ROOM: &str = "no waiting while there is room";
-
-/// How long a backend whose connection broke may go on holding what it had.
-const LINGERS: u64 = 1_000_000_000;
+pub const NOT_THERE: &str = "a row that was found was there";
 
 pub struct Rule<'a> {
     pub code: &'a str,
     pub most: usize,
+    /// So many rows justify a refusal: fewer than `most` where the cap itself changes.
+    pub enough: usize,
     pub period: Option<i64>,
 }
 
@@ -44,14 +45,13 @@ impl Stay {
 
 impl Rule<'_> {
     /// Whether `ats` hold more than `most` rows within one period that takes in `new`.
-    fn crowded(&self, mut ats: Vec<i64>, new: i64) -> bool {
+    fn crowded(&self, mut ats: Vec<i64>, new: i64, most: usize) -> bool {
         let Some(period) = self.period else {
-            return ats.len() > self.most;
+            return ats.len() > most;
         };
         ats.retain(|at| (at - new).abs() < period);
         ats.sort_unstable();
-        ats.windows(self.most + 1)
-            .any(|w| w[self.most] - w[0] < period && w[0] <= new && new <= w[self.most])
+        ats.windows(most + 1).any(|w| w[most] - w[0] < period && w[0] <= new && new <= w[most])
     }
 
     pub fn check(&self, workload: &Workload, history: &History) -> Vec<Violation> {
@@ -63,6 +63,7 @@ impl Rule<'_> {
                 if refused {
                     broken.extend(self.had_room(workload, txn, position, step, &stays));
                 }
+                broken.extend(not_there(txn, position, step, &stays));
                 let waited = step.error().is_some_and(|(code, _)| code == "55P03");
                 if waited && self.period.is_none() {
                     broken.extend(self.no_need_to_wait(workload, history, txn, step, &stays));
@@ -80,7 +81,7 @@ impl Rule<'_> {
                 let there = stays.iter().filter(|s| s.certain.0 <= moment && moment < s.certain.1);
                 let ats: Vec<i64> = there.map(|s| s.at).collect();
                 let rows = ats.len();
-                if self.crowded(ats, stay.at) {
+                if self.crowded(ats, stay.at, self.most) {
                     broken.push(Violation {
                         invariant: TOO_MANY.to_string(),
                         key: Some(*key),
@@ -135,7 +136,7 @@ impl Rule<'_> {
             let mut ats: Vec<i64> = there.map(|s| s.at).collect();
             most_there = most_there.max(ats.len());
             ats.extend(&mine);
-            if self.crowded(ats, step.number) {
+            if self.crowded(ats, step.number, self.enough) {
                 return None;
             }
         }
@@ -168,7 +169,8 @@ impl Rule<'_> {
         stays: &BTreeMap<i64, Vec<Stay>>,
     ) -> Option<Violation> {
         let statement = &workload.statements[step.statement];
-        if statement.sql.len() > 1 || !statement.effects.contains(&Effect::Hold) {
+        let takes = [Effect::Hold, Effect::Get];
+        if statement.sql.len() > 1 || !statement.effects.iter().any(|e| takes.contains(e)) {
             return None;
         }
         let sent = step.sent.last()?;
@@ -181,7 +183,7 @@ impl Rule<'_> {
             for asked in other.steps.iter().filter(|s| !std::ptr::eq(*s, step)) {
                 let statement = &workload.statements[asked.statement];
                 let key = match statement.effects.first() {
-                    Some(Effect::Hold) => asked.key,
+                    Some(Effect::Hold | Effect::Get) => asked.key,
                     Some(Effect::Move) => asked.other,
                     _ => continue,
                 };
@@ -196,7 +198,7 @@ impl Rule<'_> {
         let there =
             |m: u64| -> usize { taken.iter().filter(|t| t.0 <= m && m <= t.1).map(|t| t.2).sum() };
         let most_there = moments.map(there).max().unwrap_or(0);
-        (most_there + statement.places <= self.most).then(|| Violation {
+        (most_there + statement.places <= self.enough).then(|| Violation {
             invariant: WAITED_WITH_ROOM.to_string(),
             key: Some(step.key),
             at: Some(sent.end),
@@ -210,6 +212,32 @@ impl Rule<'_> {
             ),
         })
     }
+}
+
+/// A row that the statement says it found, and that was neither committed at any moment while the
+/// statement ran nor the transaction's own.
+fn not_there(
+    txn: &TxnLog,
+    position: usize,
+    step: &StepLog,
+    stays: &BTreeMap<i64, Vec<Stay>>,
+) -> Option<Violation> {
+    let sent = step.sent.last()?;
+    step.facts.iter().find_map(|fact| {
+        let Fact::See { key, row } = *fact else { return None };
+        let mut here = stays.get(&key).into_iter().flatten().filter(|s| s.row == row);
+        let there = here.any(|s| s.possible.0 <= sent.end && sent.start <= s.possible.1)
+            || own_rows(txn, position, key, sent.start).0.contains_key(&row);
+        (!there).then(|| Violation {
+            invariant: NOT_THERE.to_string(),
+            key: Some(key),
+            at: Some(sent.end),
+            what: format!(
+                "client {}: found row {row} of key {key}, which was not there",
+                txn.client
+            ),
+        })
+    })
 }
 
 /// What the transaction itself had put into `key`, and all it had taken away, before `moment`.

@@ -7,7 +7,9 @@ mod cap;
 mod cooldown;
 mod key_lock;
 mod parent;
+mod retry;
 mod swap;
+mod uniqueness;
 mod version;
 
 use crate::language::{Isolation, Workload};
@@ -68,6 +70,8 @@ pub fn all() -> Vec<SelfTest> {
         cooldown::all(),
         parent::all(),
         atomic::all(),
+        retry::all(),
+        uniqueness::all(),
     ];
     tests.into_iter().flatten().collect()
 }

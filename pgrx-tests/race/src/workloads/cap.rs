@@ -28,7 +28,7 @@ fn posts(name: &'static str, story: &'static str, most: usize) -> Workload {
     w.impatient = 10;
     w.allowed.extend(["RG403", "55P03"]);
     w.invariants = vec![
-        Invariant::Room { code: "RG403", most, period: None },
+        Invariant::Room { code: "RG403", most, enough: most, period: None },
         Invariant::Never {
             name: "a slot for every row in the cap and for no other",
             sql: "SELECT user_id, id, highlighted, slot FROM posts \

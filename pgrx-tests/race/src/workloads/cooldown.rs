@@ -29,7 +29,7 @@ fn posts(name: &'static str, story: &'static str, most: usize, hours: u64) -> Wo
     ];
     w.impatient = 5;
     w.allowed.extend(["RG429", "55P03"]);
-    w.invariants = vec![Invariant::Room { code: "RG429", most, period: Some(24) }];
+    w.invariants = vec![Invariant::Room { code: "RG429", most, enough: most, period: Some(24) }];
     w.statements = vec![
         Statement::new(
             "insert",

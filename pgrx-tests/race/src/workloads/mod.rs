@@ -5,7 +5,9 @@ pub mod cap;
 pub mod cooldown;
 pub mod key_lock;
 pub mod parent;
+pub mod retry;
 pub mod swap;
+pub mod uniqueness;
 pub mod version;
 
 use crate::language::Workload;
@@ -19,6 +21,8 @@ pub fn all() -> Vec<Workload> {
         parent::all(),
         atomic::all(),
         swap::all(),
+        retry::all(),
+        uniqueness::all(),
     ]
     .concat()
 }
