@@ -14,7 +14,7 @@ use crate::install::arguments::identifier;
 use crate::install::target::Target;
 use crate::pg::error::{catch, Report};
 use crate::pg::privilege::row_security_applies;
-use crate::pg::spi::{pinned_search_path, run, Param, Rows};
+use crate::pg::spi::{in_subtransaction, pinned_search_path, run, Param, Rows};
 use crate::pg::value::Kind;
 use pgrx::pg_sys::Oid;
 
@@ -46,6 +46,7 @@ struct Leaf {
 }
 
 /// What one batch did.
+#[derive(Default)]
 struct Batch {
     picked: i64,
     written: i64,
@@ -223,7 +224,8 @@ impl Backfill<'_> {
     /// The backfill is over: what remembers it goes.
     fn finish(&self, sequence: Sequence) -> Result<(), Report> {
         let rows = run(
-            "SELECT $1::regclass::text FROM pg_class WHERE oid = $1",
+            "SELECT format('%I.%I', n.nspname, c.relname) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
             &[Param::Oid(sequence.oid)],
         )?;
         // Another session may have come to the end at the same time.
@@ -333,8 +335,20 @@ impl Backfill<'_> {
             below: sequence.below,
             from: sequence.from,
         });
-        let rows = run(&sql, &[Param::Int(limit), Param::Text(value)])?;
+        let rows = match in_subtransaction(|| run(&sql, &[Param::Int(limit), Param::Text(value)]))?
+        {
+            Ok(rows) => rows,
+            // Another session has come to the end meanwhile, and what was picked here is newer.
+            Err(_) if !self.stands(sequence)? => return Ok(Batch::default()),
+            Err(report) => return Err(report),
+        };
         Ok(Batch { picked: number(&rows, 0), written: number(&rows, 1), last: rows[0][2].clone() })
+    }
+
+    /// Whether the sequence has not been dropped.
+    fn stands(&self, sequence: Sequence) -> Result<bool, Report> {
+        let now = pinned_search_path(|| self.sequence())?;
+        Ok(now.is_some_and(|now| now.oid == sequence.oid))
     }
 
     fn too_narrow(&self, count: i64, highest: i64) -> Report {

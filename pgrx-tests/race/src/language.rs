@@ -167,7 +167,7 @@ pub struct Workload {
     pub setup: Vec<&'static str>,
     /// What puts the guard on them.
     pub guard: Vec<&'static str>,
-    /// Settings of every client's session, for SET.
+    /// What every client's session begins with.
     pub settings: Vec<&'static str>,
     pub clients: usize,
     pub keys: u64,

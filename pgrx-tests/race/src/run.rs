@@ -30,7 +30,7 @@ impl Harness {
     pub fn new(dsn: &str, workload: &Workload, faults: Faults) -> Result<Harness, String> {
         let schema = format!("race_{}", workload.name);
         let path = format!("SET search_path = {schema}");
-        let settings = workload.settings.iter().map(|s| format!("; SET {s}"));
+        let settings = workload.settings.iter().map(|s| format!("; {s}"));
         let clients = path.clone() + &settings.collect::<String>();
         let sessions = (0..workload.clients).map(|_| Session::connect(dsn, &clients));
         Ok(Harness {

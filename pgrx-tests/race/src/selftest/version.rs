@@ -1,9 +1,11 @@
 //! Version checks that do not hold.
 
 use super::{instead, SelfTest, Verdict};
-use crate::checks::UNREFUSED;
+use crate::checks::{UNREFUSED, VERSIONED};
 use crate::language::Workload;
-use crate::workloads::version::{current, next, NO_LOST_UPDATE, ONE_BUMP};
+use crate::workloads::version::{
+    backfill_with, current, next, partitions, time_unguarded, NO_LOST_UPDATE, ONE_BUMP,
+};
 
 const COLUMN: &str = "ALTER TABLE counters ADD version bigint NOT NULL DEFAULT 1";
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE UPDATE ON counters \
@@ -36,9 +38,23 @@ const NEXT_ONLY: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsq
     IF NEW.version <> OLD.version + 1 THEN RAISE 'stale' USING ERRCODE = 'RG409'; END IF; \
     RETURN NEW; END $$";
 
-/// `next` without the clients that state no version.
-fn all_state_it() -> Workload {
-    let mut w = next();
+/// Stamps the time of the transaction: who began earlier and writes later sets the clock back.
+const BY_NOW: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF NEW.updated_at <> OLD.updated_at THEN RAISE 'stale' USING ERRCODE = 'RG409'; END IF; \
+    NEW.updated_at := now(); RETURN NEW; END $$";
+
+/// Article A's distinct versions in one statement: some rows had passed theirs already.
+const RENUMBER: &str = "UPDATE counters c SET version = r.number \
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM counters) r \
+    WHERE r.id = c.id AND c.g = {key} RETURNING c.id";
+
+/// Guards the partition that is there, and not the one made later.
+const ONE_PARTITION: &str = "CREATE TRIGGER guard BEFORE UPDATE ON counters_0 \
+                             FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// A workload without the clients that state no version, and without raceguard's own calls.
+fn all_state_it(mut w: Workload) -> Workload {
+    w.statements.retain(|s| s.name != "swap and move");
     w.statements.retain(|s| s.name != "no version at all");
     w
 }
@@ -66,6 +82,19 @@ pub fn all() -> Vec<SelfTest> {
             &[COLUMN, ONE_BEHIND, TRIGGER],
             caught(NO_LOST_UPDATE),
         ),
-        instead("version_sound", all_state_it(), &[COLUMN, NEXT_ONLY, TRIGGER], Verdict::Clean),
+        instead("version_by_now", time_unguarded(), &[BY_NOW, TRIGGER], caught(VERSIONED)),
+        instead("version_renumbered", backfill_with(&[RENUMBER]), &[COLUMN], caught(VERSIONED)),
+        instead(
+            "version_in_one_partition",
+            all_state_it(partitions()),
+            &[COLUMN, NEXT_ONLY, ONE_PARTITION],
+            caught(NO_LOST_UPDATE),
+        ),
+        instead(
+            "version_sound",
+            all_state_it(next()),
+            &[COLUMN, NEXT_ONLY, TRIGGER],
+            Verdict::Clean,
+        ),
     ]
 }
