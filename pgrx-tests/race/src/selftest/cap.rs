@@ -4,6 +4,7 @@ use super::{at_read_committed, instead, SelfTest, Verdict};
 use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED, WAITED_WITH_ROOM};
 use crate::language::Workload;
 use crate::workloads::cap::{three_unguarded, upserts};
+use crate::workloads::cap_writes::{deferred_unguarded, resizing, AS_IT_SAYS};
 
 const COLUMN: &str = "ALTER TABLE posts ADD slot int CHECK (slot BETWEEN 1 AND 3)";
 const INDEX: &str = "CREATE UNIQUE INDEX posts_cap ON posts (user_id, slot) WHERE highlighted";
@@ -58,6 +59,29 @@ fn impatient(mut w: Workload, percent: u64) -> Workload {
     w
 }
 
+const ANY_COLUMN: &str = "ALTER TABLE posts ADD slot int";
+const LIMITS: &str = "CREATE TABLE limits AS SELECT 3 AS slots";
+
+/// The limit in a table of its own, read as it happens to be.
+const LOOKS_AT_LIMIT: &str = guard!(
+    "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int); \
+     SELECT min(g) INTO s FROM generate_series(1, (SELECT slots FROM limits)) g \
+     WHERE NOT EXISTS (SELECT FROM posts p \
+     WHERE p.user_id = NEW.user_id AND p.highlighted AND p.slot = g); \
+     IF s IS NULL THEN RAISE 'full' USING ERRCODE = 'RG403'; END IF;"
+);
+
+/// Lowers the limit once no row stands above it; but one may be on its way.
+fn lowered() -> Workload {
+    at_read_committed(resizing(
+        "",
+        "UPDATE limits SET slots = CASE {n} % 2 WHEN 0 THEN 3 ELSE 5 END \
+         WHERE {n} % 2 = 1 OR NOT EXISTS (SELECT FROM posts WHERE slot > 3)",
+        "SELECT user_id, count(*) FROM posts WHERE highlighted GROUP BY 1 \
+         HAVING count(*) > (SELECT slots FROM limits)",
+    ))
+}
+
 fn with_upserts() -> Workload {
     let mut w = impatient(at_read_committed(three_unguarded()), 0);
     w.statements.extend(upserts());
@@ -98,6 +122,18 @@ pub fn all() -> Vec<SelfTest> {
             impatient(at_read_committed(plain()), 50),
             &[COLUMN, INDEX, LOCKS_FIRST, TRIGGER],
             caught(WAITED_WITH_ROOM),
+        ),
+        instead(
+            "cap_counted_at_commit",
+            at_read_committed(deferred_unguarded()),
+            &[COLUMN, LOOKS_FIRST, TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cap_lowered_unlocked",
+            lowered(),
+            &[ANY_COLUMN, LIMITS, INDEX, LOOKS_AT_LIMIT, TRIGGER],
+            caught(AS_IT_SAYS),
         ),
         instead(
             "cap_sound",

@@ -2,7 +2,7 @@
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
 use crate::checks::{HAD_ROOM, TOO_MANY};
-use crate::workloads::cooldown::one_unguarded;
+use crate::workloads::cooldown::{one_unguarded, partitions_unguarded};
 
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON posts \
                        FOR EACH ROW EXECUTE FUNCTION guard()";
@@ -34,6 +34,14 @@ const LOOKS_BACK: &str = guard!(
     "p.at > NEW.at - interval '24 hours' AND p.at <= NEW.at"
 );
 
+/// Looks into the row's own partition only.
+const OWN_PARTITION: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ \
+    DECLARE near bigint; BEGIN PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int); \
+    EXECUTE format($f$SELECT count(*) FROM %I p WHERE p.user_id = $1 AND p.id <> $2 \
+        AND p.at > $3 - interval '24 hours' AND p.at < $3 + interval '24 hours'$f$, TG_TABLE_NAME) \
+        INTO near USING NEW.user_id, NEW.id, NEW.at; \
+    IF near > 0 THEN RAISE 'too early' USING ERRCODE = 'RG429'; END IF; RETURN NEW; END $$";
+
 /// Counts the row exactly one period away, which may pass.
 const ONE_TOO_FAR: &str = guard!(
     "PERFORM pg_advisory_xact_lock(5000, NEW.user_id::int);",
@@ -52,6 +60,12 @@ pub fn all() -> Vec<SelfTest> {
             caught(TOO_MANY),
         ),
         instead("cooldown_looks_back", plain(), &[LOOKS_BACK, TRIGGER], caught(TOO_MANY)),
+        instead(
+            "cooldown_in_one_partition",
+            at_read_committed(partitions_unguarded()),
+            &[OWN_PARTITION, TRIGGER],
+            caught(TOO_MANY),
+        ),
         instead("cooldown_one_too_far", plain(), &[ONE_TOO_FAR, TRIGGER], caught(HAD_ROOM)),
         instead("cooldown_sound", plain(), &[LOCK_HELD, TRIGGER], Verdict::Clean),
     ]

@@ -1,9 +1,9 @@
 //! Key locks that do not lock.
 
 use super::{instead, SelfTest, Verdict};
-use crate::checks::{ALONE, LEAKED, SWALLOWED, WAITED};
+use crate::checks::{ALONE, LEAKED, NOBODY_INSIDE, SWALLOWED, UNEXPECTED, WAITED};
 use crate::language::{Effect, Statement, Workload};
-use crate::workloads::key_lock::{namespace, READ, WRITE};
+use crate::workloads::key_lock::{namespace, snapshot_with, READ, WRITE};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON posts \
@@ -47,15 +47,20 @@ fn without_moves() -> Workload {
     w
 }
 
-/// A call that should only try, and waits.
-fn trying() -> Workload {
+/// A call that should only try.
+fn trying(call: &'static str) -> Workload {
     let mut w = namespace();
     w.impatient = 20;
-    let sql = ["SELECT 1 FROM pg_advisory_xact_lock(5000, {key})", READ, WRITE];
     let effects = [Effect::EnterFirst, Effect::Add];
-    w.statements.push(Statement::new("try to lock", 4, &sql, &effects).at_once(0));
+    w.statements.push(Statement::new("try to lock", 4, &[call, READ, WRITE], &effects).at_once(0));
     w
 }
+
+const WAITS: &str = "SELECT 1 FROM pg_advisory_xact_lock(5000, {key})";
+
+/// Two keys share a lock: who tries is refused because of somebody elsewhere.
+const TOO_COARSE: &str = "SELECT 1 WHERE pg_try_advisory_xact_lock(5001, {key} % 2) \
+                          AND pg_try_advisory_xact_lock(5000, {key})";
 
 pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
@@ -76,7 +81,19 @@ pub fn all() -> Vec<SelfTest> {
             &[SESSION_LEVEL, TRIGGER],
             caught(LEAKED),
         ),
-        instead("key_lock_trying_waits", trying(), &[MENDED, TRIGGER], caught(WAITED)),
+        instead("key_lock_trying_waits", trying(WAITS), &[MENDED, TRIGGER], caught(WAITED)),
+        instead(
+            "key_lock_too_coarse",
+            trying(TOO_COARSE),
+            &[MENDED, TRIGGER],
+            caught(NOBODY_INSIDE),
+        ),
+        instead(
+            "key_lock_after_snapshot",
+            snapshot_with("", "SELECT pg_advisory_xact_lock(5000, {key})"),
+            &[MENDED, TRIGGER],
+            caught(UNEXPECTED),
+        ),
         instead("key_lock_sound", namespace(), &[MENDED, TRIGGER], Verdict::Clean),
     ]
 }

@@ -4,6 +4,7 @@
 
 mod atomic;
 mod cap;
+mod cascade;
 mod cooldown;
 mod key_lock;
 mod parent;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<SelfTest> {
         swap::all(),
         key_lock::all(),
         cap::all(),
+        cascade::all(),
         cooldown::all(),
         parent::all(),
         atomic::all(),

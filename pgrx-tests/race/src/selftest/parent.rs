@@ -2,7 +2,7 @@
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
 use crate::checks::{UNEXPECTED, VERSIONED};
-use crate::workloads::parent::{changes, crosswise, ONE_BUMP_EACH};
+use crate::workloads::parent::{billing, changes, crosswise, BILLED, ONE_BUMP_EACH};
 
 const COLUMN: &str = "ALTER TABLE orders ADD version bigint NOT NULL DEFAULT 1";
 
@@ -43,6 +43,12 @@ pub fn all() -> Vec<SelfTest> {
             crosswise(),
             &[COLUMN, LAST_BUMP, ONCE, TRIGGER],
             caught(UNEXPECTED),
+        ),
+        instead(
+            "parent_not_bumped",
+            billing(),
+            &["SELECT raceguard.add_version('orders')"],
+            caught(BILLED),
         ),
         instead("parent_sound", plain(), &[COLUMN, LAST_BUMP, ONCE, TRIGGER], Verdict::Clean),
     ]

@@ -5,7 +5,7 @@ use crate::checks::TOO_MANY;
 use crate::language::{Effect, Invariant, Statement, Workload};
 
 pub fn all() -> Vec<Workload> {
-    vec![one(), window()]
+    vec![one(), window(), partitions()]
 }
 
 const PICK: &str = "SELECT id FROM posts WHERE user_id = {key} ORDER BY id OFFSET {n} % 5 LIMIT 1";
@@ -104,5 +104,31 @@ pub fn window() -> Workload {
               ON b.user_id = a.user_id AND b.at >= a.at AND b.at < a.at + interval '24 hours' \
               GROUP BY a.id HAVING count(*) > 3",
     });
+    w
+}
+
+/// Two days to a partition: neighbours in time lie in different ones, and rows move between them.
+pub fn partitions_unguarded() -> Workload {
+    let mut w = one_unguarded();
+    w.name = "cooldown_partitions";
+    w.story = "as cooldown_1, two days to a partition";
+    w.setup = vec![
+        "CREATE TABLE posts (id bigint, user_id bigint NOT NULL, at timestamptz NOT NULL, \
+         body bigint NOT NULL DEFAULT 0, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+        "CREATE TABLE posts_1 PARTITION OF posts \
+         FOR VALUES FROM (MINVALUE) TO ('2024-04-01 00:00+00')",
+        "CREATE TABLE posts_2 PARTITION OF posts \
+         FOR VALUES FROM ('2024-04-01 00:00+00') TO ('2024-04-03 00:00+00')",
+        "CREATE TABLE posts_3 PARTITION OF posts \
+         FOR VALUES FROM ('2024-04-03 00:00+00') TO (MAXVALUE)",
+        "CREATE INDEX posts_body ON posts (body)",
+    ];
+    w
+}
+
+fn partitions() -> Workload {
+    let mut w = partitions_unguarded();
+    w.guard =
+        vec!["SELECT raceguard.add_cooldown('posts', 'user_id', at => 'at', period => '24 hours')"];
     w
 }

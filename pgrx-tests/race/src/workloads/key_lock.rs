@@ -2,11 +2,11 @@
 //! the guard's namespace. The counters in `tally` have no guard of their own: only the key lock
 //! keeps their increments from being lost.
 
-use crate::language::{Effect, Invariant, Statement, Workload};
+use crate::language::{Effect, Invariant, Isolation, Statement, Workload};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 pub fn all() -> Vec<Workload> {
-    vec![calls(), escalation(), namespace()]
+    vec![calls(), escalation(), namespace(), partitions(), bulk(), snapshot()]
 }
 
 pub const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
@@ -93,10 +93,132 @@ pub fn escalation() -> Workload {
     let mut w = calls();
     w.name = "key_lock_escalation";
     w.story = "as key_lock_calls, with every second key locking the whole table";
-    w.settings = vec!["raceguard.max_key_locks = 1"];
+    w.settings = vec!["SET raceguard.max_key_locks = 1"];
     w.steps = 3;
     w.impatient = 20;
+    // Rolling back to a savepoint has to give back the whole table.
+    (w.savepoint, w.undo) = (40, 60);
+    w.invariants[0] = Invariant::Alone { escalates: true };
     w
+}
+
+/// Rows of one user lie in two partitions, and move between them.
+fn partitions() -> Workload {
+    let mut w = calls();
+    w.name = "key_lock_partitions";
+    w.story = "as key_lock_calls, rows of a key in two partitions";
+    w.setup[0] = "CREATE TABLE posts (id bigint, \"userId\" int NOT NULL, body bigint, \
+                  half int NOT NULL DEFAULT 0, PRIMARY KEY (id, half)) PARTITION BY LIST (half)";
+    w.setup.splice(
+        1..1,
+        [
+            "CREATE TABLE posts_0 PARTITION OF posts FOR VALUES IN (0)",
+            "CREATE TABLE posts_1 PARTITION OF posts FOR VALUES IN (1)",
+        ],
+    );
+    w.statements.push(Statement::new(
+        "to the other partition, then count",
+        3,
+        &[
+            "UPDATE posts SET half = 1 - half WHERE id = (SELECT id FROM posts \
+             WHERE \"userId\" = {key} AND id < 1000 ORDER BY id OFFSET {n} % 3 LIMIT 1) \
+             AND \"userId\" = {key} RETURNING id",
+            READ,
+            WRITE,
+        ],
+        &[Effect::EnterFirst, Effect::Add],
+    ));
+    w
+}
+
+/// Statements over many keys, which pass the limit halfway, among writers of single keys.
+fn bulk() -> Workload {
+    const COUNT: &str = "SELECT n FROM tally WHERE id = {key}";
+    let mut w = calls();
+    w.name = "key_lock_bulk";
+    w.story =
+        "UPDATE, COPY, MERGE and lock_keys over many keys, past the limit, among single writers";
+    w.settings = vec!["SET raceguard.max_key_locks = 2"];
+    w.keys = 6;
+    (w.savepoint, w.undo) = (40, 60);
+    w.invariants[0] = Invariant::Alone { escalates: true };
+    let both = [Effect::EnterFirst, Effect::EnterOther, Effect::Add];
+    w.statements.extend([
+        Statement::new(
+            "update all, then count",
+            1,
+            &[
+                "WITH u AS (UPDATE posts SET body = {n} WHERE id < 1000 RETURNING id) \
+                 SELECT count(*) FROM u",
+                READ,
+                WRITE,
+            ],
+            &[Effect::Add],
+        ),
+        Statement::new(
+            "copy two, then count",
+            2,
+            &[
+                "COPY posts (id, \"userId\", body) FROM STDIN\n{id}0\t{other}\t1\n{id}1\t{key}\t1\n",
+                COUNT,
+                WRITE,
+            ],
+            &both,
+        ),
+        Statement::new(
+            "merge two, then count",
+            2,
+            &[
+                "MERGE INTO posts p USING (VALUES ({id}0, {key}), ({id}1, {other})) v(id, u) \
+                 ON p.id = v.id WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.u, 1)",
+                COUNT,
+                WRITE,
+            ],
+            &both,
+        ),
+        Statement::new(
+            "lock two, then count",
+            2,
+            &["SELECT raceguard.lock_keys('posts', '[{key}, {other}]')", READ, WRITE],
+            &both,
+        ),
+        Statement::new(
+            "lock all, then count",
+            1,
+            &["SELECT raceguard.lock_table_keys('posts')", READ, WRITE],
+            &both,
+        ),
+    ]);
+    w
+}
+
+/// REPEATABLE READ with the key locked by `lock` before the snapshot is taken: what is read is what
+/// the transaction before has written, so nothing is ever refused with 40001.
+pub fn snapshot_with(name: &'static str, lock: &'static str) -> Workload {
+    let mut w = posts(name, "lock first, then the snapshot: no 40001 at REPEATABLE READ");
+    w.isolation = &[Isolation::RepeatableRead];
+    w.settings = vec!["LOAD 'raceguard'"];
+    w.steps = 1;
+    (w.savepoint, w.undo) = (0, 0);
+    w.allowed = vec!["55P03"];
+    w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"')"];
+    w.statements = vec![Statement::new(
+        "lock, then count",
+        1,
+        &[
+            lock,
+            "SELECT n FROM tally WHERE id = {key}",
+            WRITE,
+            "INSERT INTO posts VALUES ({id}0, {key}, {n}) RETURNING id",
+        ],
+        &[Effect::EnterFirst, Effect::Add],
+    )
+    .returning(1)];
+    w
+}
+
+fn snapshot() -> Workload {
+    snapshot_with("key_lock_snapshot", "SET LOCAL raceguard.lock_keys = posts, '[{key}]'")
 }
 
 /// The guard in namespace 5000 against code that takes pg_advisory_xact_lock(5000, key) itself.

@@ -2,6 +2,8 @@
 
 pub mod atomic;
 pub mod cap;
+pub mod cap_writes;
+pub mod cascade;
 pub mod cooldown;
 pub mod key_lock;
 pub mod parent;
@@ -17,6 +19,8 @@ pub fn all() -> Vec<Workload> {
         version::all(),
         key_lock::all(),
         cap::all(),
+        cap_writes::all(),
+        cascade::all(),
         cooldown::all(),
         parent::all(),
         atomic::all(),
