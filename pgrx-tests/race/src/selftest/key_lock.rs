@@ -3,7 +3,7 @@
 use super::{instead, SelfTest, Verdict};
 use crate::checks::{ALONE, LEAKED, NOBODY_INSIDE, SWALLOWED, UNEXPECTED, WAITED};
 use crate::language::{Effect, Statement, Workload};
-use crate::workloads::key_lock::{namespace, snapshot_with, READ, WRITE};
+use crate::workloads::key_lock::{namespace, single_unguarded, snapshot_with, READ, WRITE};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE OR DELETE ON posts \
@@ -94,6 +94,7 @@ pub fn all() -> Vec<SelfTest> {
             &[MENDED, TRIGGER],
             caught(UNEXPECTED),
         ),
+        instead("key_lock_unsorted", single_unguarded(), &[MENDED, TRIGGER], caught(UNEXPECTED)),
         instead("key_lock_sound", namespace(), &[MENDED, TRIGGER], Verdict::Clean),
     ]
 }

@@ -8,7 +8,7 @@ use crate::workloads::cap::{self, PICK};
 pub const AS_IT_SAYS: &str = "no more rows than the cap says";
 
 pub fn all() -> Vec<Workload> {
-    vec![bulk(), deferred(), resize()]
+    vec![bulk(), deferred(), resize(), single()]
 }
 
 /// A statement that returns nothing of its own is followed by a look at what it did: `body` tells
@@ -128,5 +128,20 @@ fn resize() -> Workload {
           WHERE tgrelid = 'posts'::regclass AND tgname = 'zz_raceguard_cap')",
     );
     w.guard = vec!["SELECT raceguard.add_cap('posts', 'user_id', 3, predicate => 'highlighted')"];
+    w
+}
+
+/// Inserts and deletes of one row, each a transaction, on a cap that is mostly full: however they
+/// wait for each other's slots, nothing may deadlock.
+fn single() -> Workload {
+    let mut w = cap::three();
+    w.name = "cap_single";
+    w.story = "as cap_3, one row to a transaction: no deadlock";
+    w.clients = 16;
+    w.steps = 1;
+    w.allowed = vec!["40001", "RG403", "55P03"];
+    w.statements.retain(|s| {
+        ["insert", "delete", "insert_next_slot"].contains(&s.name) || s.name.starts_with("upsert")
+    });
     w
 }

@@ -6,7 +6,7 @@ use crate::language::{Effect, Invariant, Isolation, Statement, Workload};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 pub fn all() -> Vec<Workload> {
-    vec![calls(), escalation(), namespace(), partitions(), bulk(), snapshot()]
+    vec![calls(), escalation(), namespace(), partitions(), bulk(), snapshot(), single()]
 }
 
 pub const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
@@ -85,6 +85,44 @@ pub fn calls() -> Workload {
         )
         .at_once(0),
     ]);
+    w
+}
+
+/// Writes of one row, each a transaction: a move locks two keys, and still nothing may deadlock.
+pub fn single_unguarded() -> Workload {
+    let mut w = posts("key_lock_single", "one row to a transaction, moves both ways: no deadlock");
+    w.steps = 1;
+    w.allowed = vec!["40001", "55P03"];
+    w.invariants.truncate(1);
+    w.statements.drain(..2);
+    w.statements[0].weight = 4;
+    w.statements.extend([
+        Statement::new(
+            "insert",
+            1,
+            &["INSERT INTO posts VALUES ({id}0, {key}, {n}) RETURNING id"],
+            &[Effect::Enter],
+        ),
+        Statement::new(
+            "delete",
+            1,
+            &["DELETE FROM posts WHERE id = (SELECT max(id) FROM posts WHERE \"userId\" = {key}) \
+               AND \"userId\" = {key} AND id >= 1000 RETURNING id"],
+            &[Effect::Enter],
+        ),
+        Statement::new(
+            "update",
+            1,
+            &["UPDATE posts SET body = {n} WHERE id = 1 + {n} % 12 AND \"userId\" = {key} RETURNING id"],
+            &[Effect::Enter],
+        ),
+    ]);
+    w
+}
+
+fn single() -> Workload {
+    let mut w = single_unguarded();
+    w.guard = vec!["SELECT raceguard.add_key_lock('posts', '\"userId\"')"];
     w
 }
 
