@@ -313,6 +313,7 @@ fn conclude(statement: &Statement, step: &Step, rows: &[Vec<Option<String>>], do
         let once = match effect {
             Effect::Add => Some(Fact::Add { key, amount: 1 }),
             Effect::AddOther => Some(Fact::Add { key: other, amount: 1 }),
+            Effect::Subtract => Some(Fact::Add { key, amount: -1 }),
             Effect::AddNumber => Some(Fact::Add { key, amount: step.number }),
             Effect::Touch => Some(Fact::Touch { key }),
             Effect::TouchOther => Some(Fact::Touch { key: other }),

@@ -41,6 +41,8 @@ pub enum Effect {
     AddOther,
     /// Adds `{n}` to the counter of `key`.
     AddNumber,
+    /// Takes 1 from the counter of `key`.
+    Subtract,
     /// The transaction touched `key`; counted once per transaction.
     Touch,
     /// As `Touch`, for `other`.
@@ -154,6 +156,9 @@ pub enum Invariant {
     /// either, unless that many places were taken or being taken. A row that `Get` found there
     /// was there.
     Room { code: &'static str, most: usize, enough: usize, period: Option<i64> },
+    /// A refusal with `code` only where so much of `at_first` may have been taken (`Add`,
+    /// `AddNumber`) that less was left than the statement asked for.
+    Stock { code: &'static str, at_first: i64 },
     /// The SQL returns (key, version, state): a version never goes back, and another state means
     /// another version.
     Versioned { sql: &'static str },

@@ -1,11 +1,13 @@
 //! The invariants, each judged from the history of a round and the tables it left behind.
 
 mod alone;
+mod floor;
 mod replies;
 mod room;
 mod tables;
 
 pub use alone::{ALONE, NOBODY_INSIDE};
+pub use floor::HAD_STOCK;
 pub use replies::{SWALLOWED, UNEXPECTED, UNREFUSED, WAITED};
 pub use room::{HAD_ROOM, NOT_THERE, TOO_MANY, WAITED_WITH_ROOM};
 pub use tables::{LEAKED, VERSIONED};
@@ -40,6 +42,9 @@ pub fn check(
             Invariant::Room { code, most, enough, period } => {
                 let rule = room::Rule { code, most: *most, enough: *enough, period: *period };
                 broken.extend(rule.check(workload, history));
+            }
+            Invariant::Stock { code, at_first } => {
+                broken.extend(floor::check(workload, history, code, *at_first));
             }
             Invariant::Versioned { .. } => broken.extend(tables::versioned(index, history)),
         }

@@ -56,11 +56,12 @@ pub fn stock(name: &'static str, story: &'static str) -> Workload {
     w.impatient = 5;
     w.allowed.extend(["RG422", "55P03"]);
     w.setup = vec![
-        "CREATE TABLE stock (id bigint PRIMARY KEY, quantity bigint NOT NULL DEFAULT 150)",
+        "CREATE TABLE stock (id bigint PRIMARY KEY, quantity bigint NOT NULL DEFAULT 60)",
         "INSERT INTO stock SELECT g FROM generate_series(1, {keys}) g",
     ];
     w.invariants = vec![
-        Invariant::Counted { name: STOCK, sql: "SELECT id, 150 - quantity FROM stock" },
+        Invariant::Counted { name: STOCK, sql: "SELECT id, 60 - quantity FROM stock" },
+        Invariant::Stock { code: "RG422", at_first: 60 },
         Invariant::Never { name: FLOOR, sql: "SELECT id, quantity FROM stock WHERE quantity < 0" },
     ];
     w
@@ -68,12 +69,20 @@ pub fn stock(name: &'static str, story: &'static str) -> Workload {
 
 pub fn take() -> Workload {
     let mut w = stock("take", "one row, several amounts, down to the floor");
-    w.statements = vec![Statement::new(
-        "take",
-        1,
-        &["SELECT raceguard.take('stock', '{\"id\": {key}}', 'quantity', {n})"],
-        &[Effect::AddNumber],
-    )];
+    w.statements = vec![
+        Statement::new(
+            "take",
+            4,
+            &["SELECT raceguard.take('stock', '{\"id\": {key}}', 'quantity', {n})"],
+            &[Effect::AddNumber],
+        ),
+        Statement::new(
+            "put back",
+            1,
+            &["SELECT raceguard.take('stock', '{\"id\": {key}}', 'quantity', -1)"],
+            &[Effect::Subtract],
+        ),
+    ];
     w
 }
 

@@ -6,7 +6,7 @@ use crate::language::{Effect, Invariant, Isolation, Statement, Workload};
 use crate::workloads::version::NO_LOST_UPDATE;
 
 pub fn all() -> Vec<Workload> {
-    vec![calls(), escalation(), namespace(), partitions(), bulk(), snapshot(), single()]
+    vec![calls(), escalation(), namespace(), partitions(), bulk(), undone(), snapshot(), single()]
 }
 
 pub const READ: &str = "SELECT n FROM tally WHERE id = {key} AND '{0}' IS NOT NULL";
@@ -227,6 +227,27 @@ fn bulk() -> Workload {
             &both,
         ),
     ]);
+    w
+}
+
+/// Most locks are given back by ROLLBACK TO, and the transaction then takes another one: nothing may
+/// be remembered of the first, not the table's own lock either, which holds off who locks it whole.
+fn undone() -> Workload {
+    let mut w = calls();
+    w.name = "key_lock_undone";
+    w.story = "locks rolled back to savepoints, then others, against locks of the whole table";
+    w.settings = vec!["SET raceguard.max_key_locks = 3"];
+    w.keys = 5;
+    w.steps = 3;
+    (w.savepoint, w.undo, w.rollback) = (80, 85, 5);
+    w.invariants[0] = Invariant::Alone { escalates: true };
+    w.statements.retain(|s| s.sql[0].contains("lock_key"));
+    w.statements.push(Statement::new(
+        "lock all, then count",
+        2,
+        &["SELECT raceguard.lock_table_keys('posts')", READ, WRITE],
+        &[Effect::EnterFirst, Effect::EnterOther, Effect::Add],
+    ));
     w
 }
 
