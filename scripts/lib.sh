@@ -54,9 +54,12 @@ run_begin() {
     trap 'exit 143' TERM
 }
 
-# Stops every server below $RUN, also those that cargo pgrx test started.
+# Stops every server below $RUN, also those that cargo pgrx test started, and every connection pool.
 servers_stop() {
     local pidfile
+    while IFS= read -r pidfile; do
+        kill "$(cat "$pidfile")" 2>/dev/null || true
+    done < <(find "$RUN" -name pgbouncer.pid 2>/dev/null)
     while IFS= read -r pidfile; do
         as_server "$PG_BIN/pg_ctl" -D "${pidfile%/*}" -m immediate -w stop >/dev/null 2>&1 || true
     done < <(find "$RUN" -name postmaster.pid 2>/dev/null)

@@ -17,6 +17,9 @@ need() {
 
 has_file() { compgen -G "$1"; }
 
+# Debian keeps it where only root's PATH looks.
+has_pgbouncer() { PATH=$PATH:/usr/sbin command -v pgbouncer; }
+
 setup_packages() {
     local majors=$1 purpose=$2 major
     MISSING=() MISSING_PACKAGES=()
@@ -48,22 +51,31 @@ setup_packages() {
         need "Node.js, which runs the Node clients under test," nodejs command -v node
         need "npm, which fetches them," npm command -v npm
     fi
+    [ "$purpose" != test ] || need "pgbouncer, a connection pool under test," pgbouncer has_pgbouncer
     [ ${#MISSING[@]} != 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         printf 'raceguard: error: %s\n' "${MISSING[@]}" >&2
         exit 1
     fi
     say "installing ${MISSING_PACKAGES[*]}"
-    # Debian would create and start a cluster with a fresh server; this must not happen here.
-    local no_cluster=/etc/postgresql-common/createcluster.d/raceguard.conf
+    apt_install "${MISSING_PACKAGES[@]}" \
+        || die "apt-get could not install ${MISSING_PACKAGES[*]}; where Debian 12 is not, PG_CONFIG= names an installed Postgres"
+}
+
+# apt_install PACKAGE...: without what Debian would begin with them: a cluster made for a fresh server,
+# and services started now and at every boot. In a subshell, so that its trap tidies up after Ctrl-C too.
+apt_install() (
+    no_cluster=/etc/postgresql-common/createcluster.d/raceguard.conf no_start=/usr/sbin/policy-rc.d
+    # A policy that the machine has already stays.
+    [ ! -e "$no_start" ] || no_start=
+    trap 'rm -f "$no_cluster" ${no_start:+"$no_start"}' EXIT
     mkdir -p "${no_cluster%/*}"
     echo "create_main_cluster = false" >"$no_cluster"
+    [ -z "$no_start" ] || printf '#!/bin/sh\nexit 101\n' | install -m 755 /dev/stdin "$no_start"
     export DEBIAN_FRONTEND=noninteractive
-    local status=0
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${MISSING_PACKAGES[@]}" >/dev/null; } || status=$?
-    rm -f "$no_cluster"
-    [ "$status" = 0 ] || die "apt-get could not install ${MISSING_PACKAGES[*]}; where Debian 12 is not, PG_CONFIG= names an installed Postgres"
-}
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" >/dev/null; } || exit 1
+    [[ " $* " != *" pgbouncer "* ]] || update-rc.d pgbouncer disable
+)
 
 setup_rust() {
     local wanted have
