@@ -25,7 +25,7 @@ SELECT t.tgrelid::regclass AS target,
        END AS kind,
        t.tgname AS trigger_name,
        raceguard.guard_definition(t.oid) AS definition,
-       t.tgenabled <> 'D' AS enabled,
+       t.tgenabled IN ('O', 'A') AS enabled,
        coalesce(raceguard.guard_definition(t.oid) ->> 'mode', 'enforce') AS mode
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
@@ -33,7 +33,7 @@ WHERE p.pronamespace = 'raceguard'::regnamespace
   AND p.proname IN ('version_guard', 'key_lock_guard', 'cap_guard', 'cooldown_guard', 'parent_version_guard')
   AND t.tgparentid = 0;
 COMMENT ON VIEW raceguard.guards IS
-'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled, and its mode (enforce or observe). Clones on partitions are left out.';
+'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled (fires in ordinary sessions), and its mode (enforce or observe). Clones on partitions are left out.';
 
 GRANT USAGE ON SCHEMA raceguard TO PUBLIC;
 GRANT SELECT ON raceguard.guards TO PUBLIC;
