@@ -61,7 +61,8 @@ fn install(target: &Target, cap: &Cap, online: bool, replace: bool) -> Result<Va
             }
             remove(target, &cap.guard, false)?
         }
-        // Without its trigger the CHECK refuses every new row; that cap is put up anew.
+        // Without its trigger (DROP EXTENSION ... CASCADE takes it too) the CHECK refuses every new row;
+        // that cap is put up anew.
         Plan::Create if has_remains(target, &cap.guard)? => remove(target, &cap.guard, false)?,
         Plan::Create => {}
     }

@@ -71,13 +71,18 @@ impl Cap {
             "smallint" => (format!("{column}::int"), "int4range"),
             _ => (column, "int4range"),
         };
-        // The last int has no successor to stand as the range's end.
-        let end = self.slots.checked_add(1).map(|end| end.to_string()).unwrap_or_default();
-        let numbered = format!("({slot} <@ '[0,{end})'::{range}) IS TRUE");
+        let numbered = format!("({slot} <@ {}::{range}) IS TRUE", self.range());
         match &self.predicate {
             Some(predicate) => format!("CHECK ({numbered} OR ({predicate}) IS NOT TRUE)"),
             None => format!("CHECK ({numbered})"),
         }
+    }
+
+    /// The numbers that the CHECK allows, as a literal.
+    fn range(&self) -> String {
+        // The last int has no successor to stand as the range's end.
+        let end = self.slots.checked_add(1).map(|end| end.to_string()).unwrap_or_default();
+        format!("'[0,{end})'")
     }
 
     pub fn add_check(&self, target: &Target, not_valid: &str) -> String {
@@ -85,14 +90,19 @@ impl Cap {
         format!("ALTER TABLE {table} ADD CONSTRAINT {name} {}{not_valid}", self.check())
     }
 
-    /// Whether the CHECK stands, and if so, whether it is known to hold for all rows.
-    pub fn standing_check(&self, target: &Target) -> Result<Option<bool>, Report> {
+    /// The CHECK that stands under this guard's name.
+    pub fn standing_check(&self, target: &Target) -> Result<Option<Check>, Report> {
         let rows = run(
-            "SELECT convalidated FROM pg_constraint \
+            "SELECT convalidated, position($3 IN pg_get_constraintdef(oid)) > 0 FROM pg_constraint \
              WHERE conrelid = $1 AND contype = 'c' AND conname = $2::name",
-            &[Param::Oid(target.oid), Param::Text(&self.check_name())],
+            &[
+                Param::Oid(target.oid),
+                Param::Text(&self.check_name()),
+                Param::Text(&self.range()),
+            ],
         )?;
-        Ok(rows.first().map(|row| row[0].as_deref() == Some("t")))
+        let says = |row: &[Option<String>], i: usize| row[i].as_deref() == Some("t");
+        Ok(rows.first().map(|row| Check { valid: says(row, 0), as_many: says(row, 1) }))
     }
 
     pub fn drop_check(&self, target: &Target) -> String {
@@ -154,6 +164,15 @@ impl Cap {
         )?;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
     }
+}
+
+/// A cap's CHECK as it stands.
+pub struct Check {
+    /// Whether it is known to hold for all rows.
+    pub valid: bool,
+    /// Whether it allows as many slots as the cap that was asked for: DROP EXTENSION ... CASCADE
+    /// leaves a CHECK behind.
+    pub as_many: bool,
 }
 
 /// The guard's CHECK constraint.

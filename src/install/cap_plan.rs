@@ -61,6 +61,11 @@ fn plan_cap(call: Call) -> Result<Value, Report> {
 fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
     let table = &target.qualified;
     let mut steps = Vec::new();
+    let mut check = cap.standing_check(target)?;
+    if check.as_ref().is_some_and(|check| !check.as_many) {
+        steps.push(step("ACCESS EXCLUSIVE", cap.drop_check(target)));
+        check = None;
+    }
     if target.column(&cap.column)?.is_none() {
         steps.push(step("ACCESS EXCLUSIVE", cap.add_column(target)));
     }
@@ -84,7 +89,6 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
     if !has_trigger(target, &name)? {
         steps.push(step(lock, cap.create_trigger(target)?));
     }
-    let check = cap.standing_check(target)?;
     if check.is_none() {
         let (table, guard) = (literal(table), literal(&cap.guard));
         steps.push(Step {
@@ -94,7 +98,7 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
         });
         steps.push(step("ACCESS EXCLUSIVE", cap.add_check(target, " NOT VALID")));
     }
-    if check != Some(true) {
+    if !check.is_some_and(|check| check.valid) {
         let name = identifier(&cap.check_name());
         let ddl = format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}");
         steps.push(step("SHARE UPDATE EXCLUSIVE", ddl));

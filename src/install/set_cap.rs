@@ -68,9 +68,9 @@ fn change(target: &Target, slots: i32, guard: String) -> Result<Value, Report> {
     };
     without_row_security(|| cap_rows::refuse_above(target, &cap))?;
     // A cap that is being added step by step has none yet.
-    if let Some(valid) = cap.standing_check(target)? {
+    if let Some(check) = cap.standing_check(target)? {
         run(&cap.drop_check(target), &[])?;
-        run(&cap.add_check(target, if valid { "" } else { " NOT VALID" }), &[])?;
+        run(&cap.add_check(target, if check.valid { "" } else { " NOT VALID" }), &[])?;
     }
     for statement in [cap.create_full_trigger(target)?, cap.create_trigger(target)?] {
         run(&statement.replacen("CREATE TRIGGER", "CREATE OR REPLACE TRIGGER", 1), &[])?;
