@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# pg_dump and restore into a fresh database keep guards, versions and slots, and the restored guards
-# work. Finds the server through PGHOST, PGPORT and PGUSER, and its programs in PG_BIN.
+# pg_dump and restore keep guards, versions and slots, and the restored guards work: a whole dump in each
+# format, section by section, and data alone into guarded tables. Finds the server through PGHOST, PGPORT
+# and PGUSER, and its programs in PG_BIN.
 set -euo pipefail
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 export PGOPTIONS='-c client_min_messages=warning'
 psql() { "$PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
@@ -11,10 +14,10 @@ same() {
     local before after
     before=$(psql -d dump_before -c "$2") after=$(psql -d dump_after -c "$2")
     if [ -n "$before" ] && [ "$before" = "$after" ]; then
-        echo "ok      $format: $1"
+        echo "ok      $way: $1"
         passed=$((passed + 1))
     else
-        printf 'FAILED  %s: %s\nbefore: %s\nafter:  %s\n' "$format" "$1" "$before" "$after"
+        printf 'FAILED  %s: %s\nbefore: %s\nafter:  %s\n' "$way" "$1" "$before" "$after"
         failed=$((failed + 1))
     fi
 }
@@ -24,10 +27,10 @@ fails() {
     local said
     said=$(psql -d dump_after -v VERBOSITY=sqlstate -c "$2" 2>&1) || true
     if [[ $said == *"$1"* ]]; then
-        echo "ok      $format: $1 from $2"
+        echo "ok      $way: $1 from $2"
         passed=$((passed + 1))
     else
-        printf 'FAILED  %s: %s should fail with %s, said: %s\n' "$format" "$2" "$1" "$said"
+        printf 'FAILED  %s: %s should fail with %s, said: %s\n' "$way" "$2" "$1" "$said"
         failed=$((failed + 1))
     fi
 }
@@ -50,29 +53,101 @@ CREATE TABLE visits (room int, day date, id int) PARTITION BY RANGE (day);
 CREATE TABLE visits_may PARTITION OF visits FOR VALUES FROM ('2026-05-01') TO ('2026-06-01');
 SELECT raceguard.add_cap('visits', 'room, day', 2, slot_column => 'place', fill => 'append');
 INSERT INTO visits SELECT 1, '2026-05-01', n FROM generate_series(1, 2) n;
+CREATE TABLE mails (id int PRIMARY KEY, address text, sent timestamptz);
+SELECT raceguard.add_cooldown('mails', 'address', 'sent', '1 day');
+-- Backwards, as a table comes to lie after updates: each row is judged on both sides in time.
+INSERT INTO mails SELECT n, 'ann', '2026-03-31'::timestamptz - n * interval '1 day' FROM generate_series(1, 20) n;
+CREATE TABLE notes (id int PRIMARY KEY, note text, changed timestamptz NOT NULL DEFAULT now());
+SELECT raceguard.add_version('notes', 'changed', client_sends => 'current');
+INSERT INTO notes VALUES (1, 'first', '2026-03-02');
+CREATE TABLE orders (id int PRIMARY KEY, address text);
+SELECT raceguard.add_version('orders');
+CREATE TABLE items (id int PRIMARY KEY, order_id int REFERENCES orders);
+SELECT raceguard.add_parent_version('items', 'orders');
+INSERT INTO orders VALUES (1, 'Old Street'), (2, 'Main Street');
+INSERT INTO items VALUES (1, 1);
+INSERT INTO items VALUES (2, 1), (3, 2);
+-- More keys than a transaction locks one by one.
+CREATE TABLE many (id int PRIMARY KEY);
+SELECT raceguard.add_key_lock('many', 'id');
+INSERT INTO many SELECT generate_series(1, 2500);
 SQL
 
-for format in plain custom directory; do
-    work=$(mktemp -d)
-    psql -d postgres -c 'DROP DATABASE IF EXISTS dump_after' -c 'CREATE DATABASE dump_after'
-    "$PG_BIN/pg_dump" -d dump_before -F "$format" -f "$work/dump"
-    if [ "$format" = plain ]; then
-        psql -d dump_after -f "$work/dump" >/dev/null
-    else
-        "$PG_BIN/pg_restore" -d dump_after --exit-on-error -j 1 "$work/dump"
-    fi
-    rm -rf "$work"
-    same "guards" 'SELECT * FROM raceguard.guards ORDER BY 1::text, 2'
+fresh() { psql -d postgres -c 'DROP DATABASE IF EXISTS dump_after' -c 'CREATE DATABASE dump_after'; }
+restore() { "$PG_BIN/pg_restore" -d dump_after --exit-on-error "$@"; }
+
+# intact: guards and rows are as they were, and the guards work.
+intact() {
+    same "guards" 'SELECT * FROM raceguard.guards ORDER BY target::text, guard'
     same "rows, versions and slots" 'SELECT * FROM "other schema"."Posts" ORDER BY id'
     same "rows of partitions" 'SELECT tableoid::regclass, * FROM visits ORDER BY id'
+    same "parents and children" 'SELECT o, i FROM orders o JOIN items i ON i.order_id = o.id ORDER BY i.id'
+    same "the other tables" 'SELECT (SELECT array_agg(m ORDER BY id) FROM mails m), (SELECT array_agg(n) FROM notes n), (SELECT count(*) FROM many)'
     same "constraints" "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
-                        WHERE conname LIKE 'raceguard%' ORDER BY 1::text, 2"
+                        WHERE conname LIKE 'raceguard%' ORDER BY conrelid::regclass::text, conname"
     same "indexes" "SELECT indexdef FROM pg_indexes WHERE schemaname NOT LIKE 'pg_%' ORDER BY 1"
     fails RG428 'UPDATE "other schema"."Posts" SET "userId" = 100 WHERE id = 1'
     fails RG409 'UPDATE "other schema"."Posts" SET "userId" = 100, version = 9 WHERE id = 1'
     fails RG403 "INSERT INTO \"other schema\".\"Posts\" SELECT n, 0, '2026-03-02' FROM generate_series(100, 110) n"
     fails RG403 "INSERT INTO visits VALUES (1, '2026-05-01', 3)"
+    fails RG429 "INSERT INTO mails VALUES (100, 'ann', '2026-03-20 12:00+00')"
+    fails RG409 "UPDATE notes SET note = 'z', changed = '2026-03-01'"
+}
+
+for format in plain custom directory; do
+    way=$format
+    fresh
+    "$PG_BIN/pg_dump" -d dump_before -F "$format" -f "$work/$format"
+    if [ "$format" = plain ]; then
+        psql -d dump_after -f "$work/plain" >/dev/null
+    else
+        restore "$work/$format"
+    fi
+    intact
 done
+
+# Triggers and indexes come last, so that no guard meets the rows.
+way=sections
+fresh
+for section in pre-data data post-data; do restore --section=$section -j 2 "$work/directory"; done
+intact
+
+# Data alone into tables that have their guards. A row brings its version and slot along, and a cooldown
+# or key lock finds nothing wrong; only a child's row would move its parent's version once more.
+# guarded: an empty copy of the database.
+guarded() {
+    fresh
+    restore --schema-only "$work/custom"
+}
+"$PG_BIN/pg_dump" -d dump_before --data-only -F custom -f "$work/data"
+way="data only, one transaction"
+guarded
+restore --single-transaction "$work/data"
+intact
+way="data only, triggers disabled"
+guarded
+restore --data-only --disable-triggers "$work/custom"
+intact
+way="data only, INSERTs"
+guarded
+"$PG_BIN/pg_dump" -d dump_before --data-only --rows-per-insert=7 -f "$work/inserts"
+psql -d dump_after --single-transaction -f "$work/inserts" >/dev/null
+intact
+# One transaction per table: what the two options above are for.
+way="data only"
+guarded
+restore "$work/data"
+same "rows, versions and slots" 'SELECT * FROM "other schema"."Posts" ORDER BY id'
+same "rows of partitions" 'SELECT tableoid::regclass, * FROM visits ORDER BY id'
+moved=$(psql -d dump_after -c 'SELECT version FROM orders ORDER BY id')
+if [ "$moved" = "$(psql -d dump_before -c 'SELECT version + 1 FROM orders ORDER BY id')" ]; then
+    echo "ok      $way: the parents' versions have moved"
+    passed=$((passed + 1))
+else
+    echo "FAILED  $way: the parents' versions are $moved"
+    failed=$((failed + 1))
+fi
+
 psql -d postgres -c 'DROP DATABASE dump_before' -c 'DROP DATABASE dump_after'
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
