@@ -80,6 +80,12 @@ run_end() {
 # PGUSER, PGDATABASE and DSN for the programs that follow. The port only names
 # the socket file.
 cluster_start() {
+    cluster_init "$@"
+    cluster_run "$1"
+}
+
+# cluster_init NAME [setting=value...]: without starting it.
+cluster_init() {
     local name=$1 dir=$RUN/$1 setting
     shift
     as_server rm -rf "$dir"
@@ -94,6 +100,11 @@ cluster_start() {
         echo "full_page_writes = off"
         for setting in "$@"; do echo "$setting"; done
     } | as_server tee -a "$dir/data/postgresql.conf" >/dev/null
+}
+
+# cluster_run NAME: starts one that cluster_init has made.
+cluster_run() {
+    local dir=$RUN/$1
     as_server "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -t 60 start >/dev/null 2>&1 \
         || { cat "$dir/server.log" >&2; die "the throwaway server did not start"; }
     export PGHOST=$dir PGPORT=5432 PGUSER=postgres PGDATABASE=postgres

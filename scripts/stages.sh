@@ -144,6 +144,14 @@ program_suite() {
     return "$status"
 }
 
+# upgrade OLD NEW: from one major to another; the extension is installed in both.
+upgrade() {
+    pg_use "$1"
+    export OLD_BIN=$PG_BIN OLD_MAJOR=$PG_MAJOR
+    pg_use "$2"
+    program_suite pgrx-tests/upgrade/upgrade.sh
+}
+
 # counted_in_last_line LOG [FURTHER_FAILURES]
 counted_in_last_line() {
     local line

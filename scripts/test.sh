@@ -66,5 +66,6 @@ for major in $further; do
     stage "regress $major" server_suite regress
     stage "isolation $major" server_suite isolation
     stage "race $major" race --seconds 10
+    [ -z "$first" ] || [ "$major" -lt "$first" ] || stage "upgrade $first to $major" upgrade "$first" "$major"
 done
 stages_report
