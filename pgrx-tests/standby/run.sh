@@ -41,6 +41,7 @@ on "$primary" "
     SELECT raceguard.add_version('posts', unstated => 'reject');
     SELECT raceguard.add_key_lock('posts', 'user_id');
     SELECT raceguard.add_cap('posts', 'user_id', 3);
+    SELECT raceguard.add_cooldown('posts', 'user_id', 'at', '1 hour');
     INSERT INTO posts VALUES (1, 42, '2026-03-02'), (2, 42, '2026-03-03');
     UPDATE posts SET version = version + 1 WHERE id = 1" >"$RUN/setup.log"
 
@@ -51,12 +52,13 @@ as_server "$PG_BIN/pg_ctl" -D "$standby/data" -l "$standby/server.log" -w -t 60 
 
 until_true "$standby" "SELECT count(*) = 2 FROM posts"
 says "$standby" t "SELECT pg_is_in_recovery()"
-says "$standby" "cap,key_lock,version" "SELECT string_agg(guard, ',' ORDER BY guard) FROM raceguard.guards"
+says "$standby" "cap,cooldown,key_lock,version" "SELECT string_agg(guard, ',' ORDER BY guard) FROM raceguard.guards"
 for call in "SELECT raceguard.lock_key('posts', 42)" "SELECT raceguard.try_lock_key('posts', 42)" \
     "SELECT raceguard.lock_keys('posts', '[42, 43]')" "SELECT raceguard.lock_table_keys('posts')"; do
     says "$standby" "ERROR:  25006" "$call"
 done
 says "$standby" 3 "SELECT raceguard.next_free_slot('posts', '42')"
+says "$standby" t "SELECT raceguard.next_allowed('posts', '42') > now() - interval '1 minute'"
 
 as_server "$PG_BIN/pg_ctl" -D "$standby/data" -w promote >/dev/null
 until_true "$standby" "SELECT NOT pg_is_in_recovery()"

@@ -37,7 +37,7 @@ DROP EXTENSION raceguard RESTRICT;
 DROP EXTENSION raceguard CASCADE;
 \set VERBOSITY default
 SELECT tgname FROM pg_trigger WHERE NOT tgisinternal;
-SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'posts'::regclass ORDER BY conname;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'posts'::regclass AND contype = 'c' ORDER BY conname;
 SELECT indexdef FROM pg_indexes WHERE tablename = 'posts' ORDER BY indexname;
 SELECT * FROM orders;
 SELECT * FROM posts ORDER BY id;
@@ -59,7 +59,7 @@ DELETE FROM posts WHERE id = 4;
 SELECT raceguard.add_cooldown('posts', 'user_id', 'at', '1 hour');
 SELECT * FROM raceguard.guards EXCEPT SELECT * FROM guards_before;
 SELECT count(*) = (SELECT count(*) FROM guards_before) AS as_many FROM raceguard.guards;
-SELECT conname FROM pg_constraint WHERE conrelid = 'posts'::regclass ORDER BY conname;
+SELECT conname FROM pg_constraint WHERE conrelid = 'posts'::regclass AND contype = 'c' ORDER BY conname;
 SELECT indexname FROM pg_indexes WHERE tablename = 'posts' ORDER BY indexname;
 UPDATE orders SET address = 'C Street' WHERE id = 1;
 INSERT INTO items VALUES (2, 1);
@@ -76,8 +76,17 @@ SELECT step, ddl FROM raceguard.plan_cap('posts', 'user_id', 3);
 SELECT raceguard.add_cap('posts', 'user_id', 3);
 INSERT INTO posts VALUES (7, 7, '2026-03-02 21:00+00') RETURNING slot;
 
--- The column takes CHECK and index with it.
+-- Without CASCADE: first the guards.
+SELECT raceguard.add_version('orders'), raceguard.add_parent_version('items', 'orders');
+SELECT format('SELECT raceguard.drop_guard(%L, %L)', target, guard) FROM raceguard.guards ORDER BY target::text, guard \gexec
+DROP EXTENSION raceguard;
+
+-- After CASCADE the column takes CHECK and index with it.
+CREATE EXTENSION raceguard;
+SELECT raceguard.add_cap('posts', 'user_id', 3);
+\set VERBOSITY terse
 DROP EXTENSION raceguard CASCADE;
+\set VERBOSITY default
 ALTER TABLE posts DROP COLUMN slot;
-SELECT conname FROM pg_constraint WHERE conrelid = 'posts'::regclass ORDER BY conname;
+SELECT conname FROM pg_constraint WHERE conrelid = 'posts'::regclass AND contype = 'c' ORDER BY conname;
 INSERT INTO posts VALUES (6, 7, '2026-03-02 10:30+00');
