@@ -203,11 +203,12 @@ pub fn family(table: Table, key: &Key) -> (&'static [Oid], &'static [Oid]) {
     let mut own = Buffer::new(1);
     own.push(table.oid());
     let own = own.into_slice();
-    let root = table.root();
+    let root = lock_root(table);
     if root == table.oid() && !table.is_partitioned() {
         return (own, &[]);
     }
-    // SAFETY: the tree's tables are locked in the mode that reading takes, opened and closed.
+    // SAFETY: the tree's tables are locked in the mode that reading takes, opened and closed;
+    // find_all_inheritors locks all but the root.
     unsafe {
         let tree =
             find_all_inheritors(root, pg_sys::AccessShareLock as c_int, core::ptr::null_mut());
@@ -230,6 +231,22 @@ pub fn family(table: Table, key: &Key) -> (&'static [Oid], &'static [Oid]) {
             return (own, all.into_slice());
         }
         (leaves.into_slice(), all.into_slice())
+    }
+}
+
+/// The topmost partitioned table, locked as reading it does. A write to a leaf need not have locked
+/// it, and until it is locked a table in between may be detached.
+fn lock_root(table: Table) -> Oid {
+    loop {
+        let root = table.root();
+        if root == table.oid() {
+            return root;
+        }
+        // SAFETY: a table that is gone by now can be locked as well.
+        unsafe { LockRelationOid(root, pg_sys::AccessShareLock as c_int) };
+        if table.root() == root {
+            return root;
+        }
     }
 }
 

@@ -20,6 +20,15 @@ INSERT INTO posts VALUES (1, '2026-02-03 23:59');
 INSERT INTO posts VALUES (1, '2026-02-04'), (1, '2026-02-26');
 INSERT INTO posts VALUES (1, '2026-03-04 12:00');
 INSERT INTO posts VALUES (1, '2026-03-05'), (2, '2026-03-05'), (3, '2026-03-05');
+-- Whoever starts from a partition holds its root, too, as long as the tree must stay as it is.
+\c
+BEGIN;
+SELECT raceguard.next_allowed('posts_2', '9') > '2026-01-01' AS asked;
+SELECT relation::regclass, mode FROM pg_locks
+WHERE pid = pg_backend_pid() AND relation IN ('posts'::regclass, 'posts_2'::regclass) ORDER BY 1;
+COMMIT;
+SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 -- Straight into a partition
 INSERT INTO posts_2 ("userId", "createdAt") VALUES (1, '2026-02-20');
 INSERT INTO posts_3_0 SELECT 1, '2026-03-04' WHERE satisfies_hash_partition('posts_3'::regclass, 2, 0, 1);
