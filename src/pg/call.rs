@@ -262,8 +262,11 @@ pub fn output(value: Datum, type_oid: Oid) -> Result<String, Report> {
 /// A jsonb value as serde_json reads it.
 pub fn json(value: Datum) -> Result<serde_json::Value, Report> {
     let text = output(value, pg_sys::JSONBOID)?;
-    serde_json::from_str(&text).map_err(|e| {
-        Report::error(crate::errors::INTERNAL, format_args!("jsonb cannot be read: {e}"))
+    // Postgres writes no other JSON that serde_json refuses.
+    serde_json::from_str(&text).map_err(|_| {
+        Report::error(crate::errors::LIMIT_EXCEEDED, format_args!("jsonb is nested too deeply"))
+            .detail(format_args!("raceguard reads up to 127 levels."))
+            .hint(format_args!("Keys and rows need one or two: [1, \"a\"], [{{\"id\": 1}}]."))
     })
 }
 

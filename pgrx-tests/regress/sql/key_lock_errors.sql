@@ -132,6 +132,7 @@ SELECT refused($$ SELECT raceguard.lock_keys('posts', '[1, 2]') $$);
 SELECT refused($$ SELECT raceguard.lock_keys('posts', '[[1, {"a": 1}]]') $$);
 SELECT refused($$ SELECT raceguard.lock_keys('posts', '[[1, ["a"]]]') $$);
 SELECT refused($$ SELECT raceguard.lock_keys('posts', '[["x", "a"]]') $$);
+SELECT refused($$ SELECT raceguard.lock_keys('posts', (repeat('[', 200) || repeat(']', 200))::jsonb) $$);
 SELECT refused($$ SELECT raceguard.lock_table_keys(NULL) $$);
 -- a NULL in the key locks nothing
 BEGIN;
