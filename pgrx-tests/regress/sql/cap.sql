@@ -171,7 +171,7 @@ CREATE UNIQUE INDEX right_shape ON adopted (k, n) WHERE n > 0;
 CREATE UNIQUE INDEX wrong_shape ON adopted (k, n) WHERE n IS NOT NULL;
 INSERT INTO adopted VALUES (1, 1, 2), (2, 1, NULL), (3, 2, 1);
 SELECT raceguard.add_cap('adopted', 'k', 3, slot_column => 'n');
-SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'adopted'::regclass ORDER BY 1::text;
+SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'adopted'::regclass ORDER BY indexrelid::regclass::text;
 SELECT * FROM adopted ORDER BY id;
 INSERT INTO adopted VALUES (4, 1) RETURNING n;
 DROP TABLE adopted;
