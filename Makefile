@@ -7,6 +7,8 @@
 #   make isolation [TESTS=...] only the isolation specs, on a debug build
 #   make bench [ONLY=version]  benchmarks against the peers, or some sections of them
 #   make soak MINUTES=30       the race harness, as long as asked
+#   make memory [ROWS=...]     a backend's memory during writes of ten million rows
+#   make test-debug [ONLY=...] the suites on a Postgres with assertions, and under valgrind
 #   make install               into the Postgres of PG_CONFIG
 #   make installcheck          against the running server of PGHOST, PGPORT, PGUSER
 #   make package               a directory tree to pack, below target/release
@@ -15,9 +17,10 @@
 
 export PG_CONFIG CI
 MINUTES ?= 30
+ROWS ?= 10000000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all regress isolation bench soak install installcheck package clean
+.PHONY: help demo test test-all regress isolation bench soak memory test-debug install installcheck package clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,6 +42,12 @@ bench:
 
 soak:
 	@scripts/soak.sh $(MINUTES)
+
+memory:
+	@scripts/memory.sh $(ROWS)
+
+test-debug:
+	@scripts/debug.sh $(ONLY)
 
 install:
 	@scripts/install.sh install

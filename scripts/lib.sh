@@ -78,7 +78,8 @@ run_end() {
 # cluster_start NAME [setting=value...]: a cluster on a unix socket only, without
 # durability, otherwise with Postgres's default settings. Sets PGHOST, PGPORT,
 # PGUSER, PGDATABASE and DSN for the programs that follow. The port only names
-# the socket file.
+# the socket file. SERVER_PROGRAM, where it is set, is run in place of postgres.
+SERVER_PROGRAM=
 cluster_start() {
     cluster_init "$@"
     cluster_run "$1"
@@ -105,8 +106,8 @@ cluster_init() {
 # cluster_run NAME: starts one that cluster_init has made.
 cluster_run() {
     local dir=$RUN/$1
-    as_server "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -t 60 start >/dev/null 2>&1 \
-        || { cat "$dir/server.log" >&2; die "the throwaway server did not start"; }
+    as_server "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" ${SERVER_PROGRAM:+-p "$SERVER_PROGRAM"} \
+        -w -t 60 start >/dev/null 2>&1 || { cat "$dir/server.log" >&2; die "the throwaway server did not start"; }
     export PGHOST=$dir PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
     export DSN="host=$PGHOST port=$PGPORT user=$PGUSER dbname=$PGDATABASE"
 }

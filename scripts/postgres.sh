@@ -102,11 +102,16 @@ pg_use() {
         bindir=$PG_BIN
         ;;
     esac
-    as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
-    pgxs_test "$bindir"
+    pg_ready "$PG_MAJOR" "$bindir"
+}
 
-    # A directory for each major: what pgrx has built depends on the time of its config.toml.
-    export PGRX_HOME=$TARGET/pgrx-home/$PG_MAJOR
+# pg_ready NAME BINDIR: checks the installation at PG_BIN, made from the one at BINDIR, and tells pgrx of it.
+pg_ready() {
+    as_server "$PG_BIN/psql" --version >/dev/null || die "the copy of Postgres $PG_MAJOR in $PG_HOME does not run"
+    pgxs_test "$2"
+
+    # A directory for each: what pgrx has built depends on the time of its config.toml.
+    export PGRX_HOME=$TARGET/pgrx-home/$1
     local config="[configs]
 pg$PG_MAJOR = \"$PG_BIN/pg_config\""
     mkdir -p "$PGRX_HOME"

@@ -52,6 +52,7 @@ setup_packages() {
         need "npm, which fetches them," npm command -v npm
     fi
     [ "$purpose" != test ] || need "pgbouncer, a connection pool under test," pgbouncer has_pgbouncer
+    [ "$purpose" != debug ] || setup_debug_packages
     [ ${#MISSING[@]} != 0 ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         printf 'raceguard: error: %s\n' "${MISSING[@]}" >&2
@@ -113,7 +114,7 @@ setup_cargo_pgrx() {
     find_cargo_pgrx || die "cargo-pgrx $version was installed below target/tools and does not run"
 }
 
-# setup MAJORS [test]: everything, then PG_BIN and the rest for the first of the majors.
+# setup MAJORS [test|debug]: everything, then PG_BIN and the rest for the first of the majors.
 setup() {
     local majors
     read -r -a majors <<<"$1"

@@ -8,7 +8,7 @@ pub mod faults;
 pub mod history;
 pub mod language;
 pub mod report;
-mod rng;
+pub mod rng;
 pub mod run;
 pub mod selftest;
 mod session;

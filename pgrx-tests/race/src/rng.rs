@@ -12,6 +12,8 @@ impl Rng {
         Rng(first.wrapping_add(stream.wrapping_mul(0xd134_2543_de82_ef95)))
     }
 
+    /// Not an iterator's: the numbers never end.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
