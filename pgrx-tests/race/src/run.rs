@@ -80,7 +80,7 @@ impl Harness {
         };
         let (faults, dsn, schema) = (self.faults, &self.dsn, &self.schema);
         let connect = |settings: &str| {
-            Session::connect(dsn, &format!("SET search_path = {schema}; {settings}"))
+            Session::connect_patiently(dsn, &format!("SET search_path = {schema}; {settings}"))
         };
         let rng = |stream| Rng::new(seed, stream);
         let mut history = History::default();

@@ -51,19 +51,21 @@ impl Session {
         })
     }
 
-    /// Connects again after a lost connection, through a crash recovery if need be.
-    pub fn reconnect(&mut self) -> Result<(), String> {
+    /// Connects through a crash recovery, if need be.
+    pub fn connect_patiently(dsn: &str, settings: &str) -> Result<Session, String> {
         let give_up = Instant::now() + RECONNECT_FOR;
         loop {
-            match Session::connect(&self.dsn, &self.settings) {
-                Ok(session) => {
-                    *self = session;
-                    return Ok(());
-                }
-                Err(error) if Instant::now() > give_up => return Err(error),
-                Err(_) => sleep(Duration::from_millis(20)),
+            match Session::connect(dsn, settings) {
+                Err(_) if Instant::now() < give_up => sleep(Duration::from_millis(20)),
+                result => return result,
             }
         }
+    }
+
+    /// Connects again after a lost connection.
+    pub fn reconnect(&mut self) -> Result<(), String> {
+        *self = Session::connect_patiently(&self.dsn, &self.settings)?;
+        Ok(())
     }
 
     /// Sends SQL; the lines after a first line `COPY ... FROM STDIN` are its data.
