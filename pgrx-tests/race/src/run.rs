@@ -90,8 +90,8 @@ impl Harness {
             let observer = s.spawn(|| observe(workload, observer, &shared));
             let killer = s.spawn(|| faults.strike(workload, rng(0), admin, &pids, &shared));
             let others = [
-                s.spawn(|| faults.rebuild(workload, rng(1001), &connect, &shared)),
-                s.spawn(|| faults.fill_lock_table(rng(1002), &connect, &shared)),
+                s.spawn(|| faults.rebuild(workload, rng(1001), connect, &shared)),
+                s.spawn(|| faults.fill_lock_table(rng(1002), connect, &shared)),
             ];
             let workers: Vec<_> = sessions
                 .iter_mut()

@@ -73,8 +73,31 @@ fn statements(workload: &Workload, session: &mut Session) -> Result<Vec<String>,
     }
     statements.sort();
     statements.dedup();
-    // An old migration that is run again.
-    let again = workload.guard.iter().filter(|sql| sql.starts_with("SELECT raceguard.add_"));
-    statements.extend(again.map(|sql| sql.to_string()));
+    for add in &workload.guard {
+        if let Some(drop) = drop_of(add) {
+            // An old migration that is run again, and one that changes its mind.
+            statements.push(add.to_string());
+            statements.push(format!("{drop}; {add}"));
+        }
+    }
     Ok(statements)
+}
+
+/// What takes away the guard that a call of `add_*` puts up.
+fn drop_of(add: &str) -> Option<String> {
+    let (kind, arguments) = add.strip_prefix("SELECT raceguard.add_")?.split_once('(')?;
+    let table = arguments.split('\'').nth(1)?;
+    Some(format!("SELECT raceguard.drop_guard('{table}', '{kind}')"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drop_of;
+
+    #[test]
+    fn only_guards_are_taken_away() {
+        let dropped = drop_of("SELECT raceguard.add_cap('posts', 'user_id', 3)");
+        assert_eq!(dropped.as_deref(), Some("SELECT raceguard.drop_guard('posts', 'cap')"));
+        assert_eq!(drop_of("ALTER TABLE posts ADD slot int"), None);
+    }
 }
