@@ -27,7 +27,9 @@ check() {
 # clients TABLE STATEMENT: two sessions that send it over and over, one of them prepared.
 clients() {
     table=$1
-    rm -f "$work"/{stop,plain,prepared}
+    rm -f "$work/stop"
+    : >"$work/plain"
+    : >"$work/prepared"
     { writer "$2;" | session plain; } &
     { { echo "PREPARE write AS $2;"; writer "EXECUTE write;"; } | session prepared; } &
     turns
@@ -102,6 +104,8 @@ over() {
 
 # guards EXPECTED: those of the table.
 guards() { check "guards of $table" "$(psql -c "SELECT string_agg(guard, ',') FROM raceguard.guards WHERE target = '$table'::regclass")" "$1"; }
+# holds: what $rule says of the table, at this moment.
+holds() { check "$table holds what it should" "$(psql -c "$rule")" t; }
 
 psql -d postgres -c 'DROP DATABASE IF EXISTS ddl' -c 'CREATE DATABASE ddl'
 psql -c 'CREATE EXTENSION raceguard' -c 'CREATE SCHEMA elsewhere' -c 'ALTER DATABASE ddl SET search_path = public, elsewhere'
@@ -113,6 +117,8 @@ INSERT INTO v SELECT generate_series(0, 9);
 SELECT raceguard.add_version('v');
 SQL
 clients v 'UPDATE v SET n = n + 1 WHERE id = (SELECT (random() * 1000)::int % 10)'
+# One bump for every write.
+rule='SELECT sum(n) = sum(version - 1) FROM v'
 gone='42703: guard "zz_raceguard_version" on table "v" names column "version", which does not exist'
 remedy='Call raceguard.add_version for the table'
 unnoticed 'ALTER TABLE v ADD COLUMN more text DEFAULT now()'
@@ -125,13 +131,13 @@ unnoticed 'BEGIN; DROP VIEW v; ALTER TABLE w RENAME TO v; COMMIT'
 unnoticed 'ALTER TABLE v SET SCHEMA elsewhere'
 unnoticed 'ALTER TABLE v SET SCHEMA public'
 unnoticed "BEGIN; SELECT raceguard.drop_guard('v', 'version'); SELECT raceguard.add_version('v'); COMMIT"
-check "one bump for every write" "$(psql -c 'SELECT sum(n) = sum(version - 1) FROM v')" t
+holds
 refused 'ALTER TABLE v RENAME version TO revision' "$gone" "$remedy"
 healed 'ALTER TABLE v RENAME revision TO version'
 refused 'ALTER TABLE v ALTER COLUMN version TYPE text' \
     '39P01: trigger "zz_raceguard_version" on table "v" has wrong arguments' 'Drop the trigger and let raceguard.add_* create it.'
 healed 'ALTER TABLE v ALTER COLUMN version TYPE bigint USING version::bigint'
-check "one bump for every write" "$(psql -c 'SELECT sum(n) = sum(version - 1) FROM v')" t
+holds
 refused 'ALTER TABLE v DROP COLUMN version' "$gone" "$remedy"
 healed "SELECT raceguard.drop_guard('v', 'version')"
 unnoticed "SELECT raceguard.add_version('v')"
@@ -170,7 +176,7 @@ SQL
 clients c 'WITH gone AS (DELETE FROM c WHERE id < (SELECT max(id) FROM c) - 20) INSERT INTO c VALUES (DEFAULT, (random() * 1000)::int % 10)'
 gone='42703: guard "zz_raceguard_cap" on table "c" names column "slot", which does not exist'
 remedy='raceguard.drop_guard'
-holds() { check "$table holds" "$(psql -c "SELECT count(DISTINCT (user_id, slot)) = count(*) AND min(slot) >= 1 AND max(slot) <= 3 FROM c")" t; }
+rule='SELECT count(DISTINCT (user_id, slot)) = count(*) AND min(slot) >= 1 AND max(slot) <= 3 FROM c'
 unnoticed 'ALTER TABLE c RENAME user_id TO author'
 unnoticed 'ALTER TABLE c RENAME author TO user_id'
 unnoticed 'ALTER TABLE c ALTER COLUMN user_id TYPE bigint'
@@ -212,7 +218,7 @@ CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
 SELECT raceguard.add_cap('p', 'room, day', 2);
 SQL
 clients p "WITH gone AS (DELETE FROM p WHERE day < '2026-02-01' AND random() < 0.3) INSERT INTO p VALUES ((random() * 3)::int, '2026-01-01'::date + (random() * 3)::int)"
-holds() { check "$table holds" "$(psql -c "SELECT count(DISTINCT (room, day, slot)) = count(*) AND max(slot) <= 2 FROM p")" t; }
+rule='SELECT count(DISTINCT (room, day, slot)) = count(*) AND max(slot) <= 2 FROM p'
 unnoticed 'ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY'
 psql -c "INSERT INTO p2 VALUES (1, '2026-02-02', 1)"
 unnoticed "ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01')"
@@ -241,7 +247,7 @@ SELECT raceguard.add_cooldown('d', 'user_id', 'at', '1 day');
 SQL
 clients d "WITH gone AS (DELETE FROM d WHERE random() < 0.3) INSERT INTO d VALUES ('2026-01-01', (random() * 20)::int)"
 remedy='raceguard'
-holds() { check "$table holds" "$(psql -c "SELECT count(DISTINCT user_id) = count(*) FROM d")" t; }
+rule='SELECT count(DISTINCT user_id) = count(*) FROM d'
 unnoticed 'ALTER TABLE d ALTER COLUMN at TYPE timestamptz(3)'
 unnoticed 'REINDEX TABLE CONCURRENTLY d'
 unnoticed 'VACUUM FULL d'
@@ -267,19 +273,19 @@ SELECT raceguard.add_parent_version('i', 'o');
 SQL
 clients i 'INSERT INTO i VALUES ((random() * 1000)::int % 10, 1)'
 remedy='raceguard'
-bumped() { check "one bump for every write" "$(psql -c 'SELECT (SELECT sum(version - 1) FROM o) = (SELECT count(*) FROM i)')" t; }
+rule='SELECT (SELECT sum(version - 1) FROM o) = (SELECT count(*) FROM i)'
 unnoticed 'ALTER TABLE o RENAME id TO number'
 unnoticed 'ALTER TABLE i RENAME order_id TO of_order'
 unnoticed 'VACUUM FULL o'
 unnoticed 'REINDEX TABLE CONCURRENTLY o'
 unnoticed 'ALTER TABLE o SET SCHEMA elsewhere'
 unnoticed 'ALTER TABLE o SET SCHEMA public'
-bumped
+holds
 refused 'ALTER TABLE o RENAME version TO revision' '42703: guard "zz_raceguard_version" on table "o" names column "version", which does not exist' "$remedy"
 healed 'ALTER TABLE o RENAME revision TO version'
 refused "SELECT raceguard.drop_guard('o', 'version')" '55000: parent "o" of table "i" has no version guard' "$remedy"
 healed "SELECT raceguard.add_version('o')"
-bumped
+holds
 refused 'ALTER TABLE i DROP CONSTRAINT i_order_id_fkey' '42704: guard "zz_raceguard_parent_version" on table "i" names foreign key "i_order_id_fkey", which does not exist' "$remedy"
 healed "SELECT raceguard.drop_guard('i', 'parent_version')"
 guards ""
