@@ -244,7 +244,11 @@ impl Worker<'_> {
         log.ended = commit.end;
         match commit.reply {
             Reply::Rows(_) => log.fate = Fate::Committed,
-            Reply::Error { code, message } => log.commit_error = Some((code, message)),
+            Reply::Error { code, message } => {
+                log.commit_error = Some((code, message));
+                // One that ran out of time before it began leaves the transaction open.
+                return self.roll_back(log, true);
+            }
             Reply::Lost(_) => {
                 self.session.reconnect()?;
                 if !self.faults {
