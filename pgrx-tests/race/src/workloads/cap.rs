@@ -156,14 +156,19 @@ pub fn three() -> Workload {
     w
 }
 
-/// Whoever asks for a second slot locks all slots of the table. Others then wait for him although
-/// there is room, so nobody here has a short lock_timeout.
+/// Whoever asks for a third slot locks all slots of the table. Others then wait for him although
+/// there is room, so nobody here has a short lock_timeout. Many slots are given back by ROLLBACK TO
+/// before others are taken, which then need the table's lock anew.
 fn escalation() -> Workload {
     let mut w = three();
     w.name = "cap_escalation";
-    w.story = "as cap_3, with every second slot locking the whole table";
-    w.settings = vec!["SET raceguard.max_key_locks = 1"];
+    w.story = "as cap_3, with every third slot locking the whole table";
+    w.settings = vec!["SET raceguard.max_key_locks = 2"];
     w.steps = 3;
+    (w.savepoint, w.undo) = (50, 75);
+    for statement in w.statements.iter_mut().filter(|s| s.name == "insert two") {
+        statement.weight = 4;
+    }
     w.impatient = 0;
     w
 }
