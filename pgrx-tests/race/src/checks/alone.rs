@@ -10,7 +10,7 @@
 use super::LINGERS;
 use crate::history::{Fact, History, Reply, StepLog, TxnLog, Violation};
 use crate::language::{Effect, Workload};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub const ALONE: &str = "one transaction inside a key";
 pub const NOBODY_INSIDE: &str = "no key refused with nobody inside";
@@ -63,8 +63,8 @@ pub fn check(history: &History) -> Vec<Violation> {
     broken
 }
 
-/// Tries that found a key locked with nobody there. `escalates`: whoever asked for two keys or
-/// more may have all of them, as long as it has one.
+/// Tries that found a key locked with nobody there. `escalates`: whoever asked for a key twice,
+/// rolled back or not, may have all of them, as long as it has one.
 pub fn refused_tries(workload: &Workload, history: &History, escalates: bool) -> Vec<Violation> {
     let mut broken = Vec::new();
     for txn in &history.txns {
@@ -108,9 +108,8 @@ fn may_hold(
     let ended = txn.ended + if txn.lost { LINGERS } else { 0 };
     let asked: Vec<&StepLog> = txn.steps.iter().filter(|s| s.start() <= to).collect();
     let holding = asked.iter().filter(|s| s.undone.map_or(ended, |(_, done)| done) >= from);
-    let held: BTreeSet<i64> = holding.flat_map(|s| keys(workload, s)).collect();
-    let all: BTreeSet<i64> = asked.iter().flat_map(|s| keys(workload, s)).collect();
-    held.contains(&key) || (escalates && !held.is_empty() && all.len() > 1)
+    let all = escalates && asked.iter().flat_map(|s| keys(workload, s)).count() > 1;
+    holding.flat_map(|s| keys(workload, s)).any(|held| all || held == key)
 }
 
 /// The keys that a step asks for.
