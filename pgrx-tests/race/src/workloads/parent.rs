@@ -6,7 +6,7 @@ pub const ONE_BUMP_EACH: &str = "one bump per transaction and parent";
 pub const BILLED: &str = "a bill of what the order says";
 
 pub fn all() -> Vec<Workload> {
-    vec![changes(), crosswise(), chain(), billing()]
+    vec![changes(), crosswise(), undone(), chain(), billing()]
 }
 
 fn orders(name: &'static str, story: &'static str) -> Workload {
@@ -81,6 +81,25 @@ pub fn crosswise() -> Workload {
     w.steps = 4;
     w.allowed = vec!["40001"];
     w.statements = vec![Statement::new("insert a line", 1, &[INSERT], &[Effect::Touch])];
+    w
+}
+
+/// Bumps done at once and rolled back to a savepoint: what was written before it is due again.
+fn undone() -> Workload {
+    let mut w = orders("parent_undone", "bumps rolled back to savepoints, and due again at COMMIT");
+    w.keys = 6;
+    w.steps = 4;
+    (w.savepoint, w.undo) = (60, 75);
+    w.statements = vec![
+        Statement::new("insert a line", 1, &[INSERT], &[Effect::Touch]),
+        Statement::new(
+            "bump at once",
+            1,
+            &["INSERT INTO lines (id, order_id) VALUES ({id}0, {key}); \
+               SET CONSTRAINTS ALL IMMEDIATE; SELECT 1"],
+            &[Effect::Touch],
+        ),
+    ];
     w
 }
 
