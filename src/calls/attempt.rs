@@ -14,8 +14,10 @@ use crate::pg::error::{catch, Report};
 use crate::pg::privilege::row_security_applies;
 use pgrx::pg_sys::Datum;
 
-/// Attempts before it is clear that no concurrent writer is behind a write that writes nothing.
-const ATTEMPTS: usize = 3;
+/// Attempts before it is clear that no concurrent writer is behind a write that writes nothing. Each
+/// time another one must have deleted the row and put the same again: three in a row do happen where
+/// many do that to one row.
+const ATTEMPTS: usize = 20;
 
 /// A write under a condition.
 pub struct Attempt<'a> {
