@@ -9,8 +9,11 @@ use crate::pg::cache;
 use crate::pg::call::{self, function_entry, Call, Value};
 use crate::pg::error::{catch, Report};
 use crate::pg::open::{open_table, OpenTable};
+use crate::pg::partitions;
 use crate::pg::privilege;
+use crate::pg::relation::Table;
 use crate::pg::spi::{connected, in_subtransaction, run, Param};
+use crate::pg::time_index::with_table;
 use crate::pg::trigger;
 use pgrx::pg_sys::{self, Datum};
 
@@ -26,11 +29,31 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let rule = rule(&table, &guard)?;
     let values = key_values::of_json(&key, &rule.index.key, None)?;
     let handle = table.table();
+    let name = format!("{}{guard}", trigger::PREFIX);
     let slot = catch(|| match &values {
-        Some(values) => cap_search::peek(handle, rule, &rule.index.key.of_values(values)),
-        None => Some(1),
-    })?;
+        Some(values) if handle.is_partitioned() => peek_below(handle, &name, values),
+        Some(values) => Ok(cap_search::peek(handle, rule, &rule.index.key.of_values(values))),
+        None => Ok(Some(1)),
+    })??;
     Ok(slot.map_or(Value::Null, |s| Value::Raw(Datum::from(s as i32))))
+}
+
+/// The next free slot of a key of a partitioned table. Its rows lie in one partition, since the key
+/// covers the partition key; to any other partition the key is new. Plain frames.
+fn peek_below(table: Table, name: &str, values: &[Datum]) -> Result<Option<i64>, Report> {
+    for leaf in partitions::leaves(table) {
+        let slot = with_table(*leaf, |leaf| {
+            let Some(definition) = trigger::find_named(leaf, cap::FUNCTION, name) else {
+                return Ok(Some(1));
+            };
+            let rule = cache::rule(definition, cap::build)?;
+            Ok(cap_search::peek(leaf, rule, &rule.index.key.of_values(values)))
+        })?;
+        if slot != Some(1) {
+            return Ok(slot);
+        }
+    }
+    Ok(Some(1))
 }
 
 /// `insert_next_slot(target, new_row, on_full)`.

@@ -27,6 +27,7 @@ pub mod numeric;
 pub mod open;
 pub mod owner;
 pub mod parent_set;
+pub mod partitions;
 pub mod per_backend;
 pub mod plan;
 pub mod primary_key;

@@ -60,3 +60,18 @@ INSERT INTO bulk SELECT k, n FROM generate_series(1, 200000) k, generate_series(
 SELECT slot, count(*) FROM bulk GROUP BY 1 ORDER BY 1;
 INSERT INTO bulk SELECT k FROM generate_series(200000, 1, -1) k;
 DROP TABLE bulk;
+-- The root has no rows of its own: next_free_slot looks below it.
+CREATE TABLE tours (id int, guide int, day date) PARTITION BY RANGE (day);
+CREATE TABLE tours_early PARTITION OF tours FOR VALUES FROM (MINVALUE) TO ('2024-07-01');
+CREATE TABLE tours_late PARTITION OF tours FOR VALUES FROM ('2024-07-01') TO (MAXVALUE) PARTITION BY RANGE (day);
+CREATE TABLE tours_july PARTITION OF tours_late FOR VALUES FROM ('2024-07-01') TO ('2024-08-01');
+SELECT raceguard.add_cap('tours', 'guide, day', 2);
+INSERT INTO tours VALUES (1, 3, '2024-07-01'), (2, 5, '2024-07-01'), (3, 5, '2024-07-01'), (4, 6, '2024-07-01'), (5, 6, '2024-07-01');
+DELETE FROM tours WHERE id = 4;
+SELECT guide, raceguard.next_free_slot('tours', jsonb_build_array(guide, '2024-07-01')) AS root,
+    raceguard.next_free_slot('tours_late', jsonb_build_array(guide, '2024-07-01')) AS branch,
+    raceguard.next_free_slot('tours_july', jsonb_build_array(guide, '2024-07-01')) AS leaf,
+    raceguard.next_free_slot('tours', jsonb_build_array(guide, '2024-06-01')) AS early
+FROM generate_series(3, 6) guide;
+SELECT raceguard.next_free_slot('tours', '[3, null]');
+DROP TABLE tours;
