@@ -10,7 +10,7 @@
 
 # A backend that discards its caches at every chance, or that valgrind watches, is some hundred times slower: only
 # tests that make rules of each guard, change what they depend on, and use every kind of call.
-DISCARDING='extension key_lock_errors version_errors cap_errors cooldown parent take swap_columns'
+DISCARDING='extension key_lock_errors version_errors cap_errors cooldown'
 WATCHED='version key_lock cap cooldown parent swap take lock_rows insert_or_get retry key_reentry'
 
 # The server under valgrind; what it reports counts as failures.
@@ -22,12 +22,10 @@ watched_suite() {
     SERVER_PROGRAM=$RUN/postgres
     cat >"$SERVER_PROGRAM" <<END
 #!/bin/sh
-exec valgrind --quiet --trace-children=yes --leak-check=no --suppressions="${PG_BIN%/bin}/valgrind.supp" \
-    --suppressions="$reports.supp" \\
-    --log-file="$reports/%p" "$PG_BIN/postgres" "\$@"
+exec valgrind --quiet --trace-children=yes --leak-check=no --suppressions="${PG_BIN%/bin}/valgrind.supp" \\
+    --suppressions="$reports.supp" --log-file="$reports/%p" "$PG_BIN/postgres" "\$@"
 END
     chmod 755 "$SERVER_PROGRAM"
-    # shellcheck disable=SC2086 # many words are wanted
     listed_suite regress "$WATCHED"
     for file in "$reports"/*; do
         [ -s "$file" ] || continue
@@ -52,7 +50,7 @@ listed_suite() {
 }
 
 only=${1:-}
-debug_stage() { [ -n "$only" ] && [ "$only" != "$1" ] || stage "$@"; }
+debug_stage() { if [ -z "$only" ] || [ "$only" = "$1" ]; then stage "$@"; fi; }
 
 mkdir -p "$TARGET/test"
 major=$(pin default)
@@ -62,7 +60,7 @@ run_begin
 stage "build" build dev
 debug_stage "regress" server_suite regress
 debug_stage "isolation" server_suite isolation
-debug_stage "fuzz" program_suite pgrx-tests/fuzz/run.sh
+FUZZ_SECONDS=${FUZZ_SECONDS:-120} debug_stage "fuzz" program_suite pgrx-tests/fuzz/run.sh
 debug_stage "discard" listed_suite regress "$DISCARDING" "debug_discard_caches = 1"
 debug_stage "valgrind" watched_suite
 stages_report

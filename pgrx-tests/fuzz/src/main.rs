@@ -86,6 +86,7 @@ fn fuzz(options: &Options) -> Result<bool, String> {
     let dsn = prepare(&options.dsn).map_err(|e| format!("{e:?}"))?;
     let until = Instant::now() + Duration::from_secs(options.seconds);
     let mut answers: BTreeMap<String, u64> = BTreeMap::new();
+    let mut functions: BTreeMap<String, bool> = BTreeMap::new();
     let (mut passed, mut failed) = (0u64, 0u64);
     println!("first seed {}", options.seed);
     while passed + failed < options.rounds.max(1) && Instant::now() < until {
@@ -95,6 +96,9 @@ fn fuzz(options: &Options) -> Result<bool, String> {
             .map_err(|e| format!("seed {seed}: {e}"))?;
         for (code, count) in report.answers {
             *answers.entry(code).or_default() += count;
+        }
+        for (name, succeeded) in report.functions {
+            *functions.entry(name).or_default() |= succeeded;
         }
         let Some(fault) = report.fault else {
             passed += 1;
@@ -113,6 +117,8 @@ fn fuzz(options: &Options) -> Result<bool, String> {
     }
     let counts: Vec<String> =
         answers.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    let never: Vec<&str> = functions.iter().filter(|f| !f.1).map(|f| f.0.as_str()).collect();
+    println!("{} functions; never without an error: {}", functions.len(), never.join(", "));
     println!("answers: {}", counts.join(", "));
     println!("{passed} passed, {failed} failed");
     Ok(failed == 0 && passed > 0)

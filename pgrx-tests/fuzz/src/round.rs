@@ -23,6 +23,8 @@ pub struct Report {
     pub fault: Option<Fault>,
     /// How often each SQLSTATE came; success as 00000.
     pub answers: BTreeMap<String, u64>,
+    /// Each function of the catalogue, and whether a statement that calls it has succeeded.
+    pub functions: BTreeMap<String, bool>,
 }
 
 /// Runs a statement on a thread of its own, so that a server that never answers is noticed.
@@ -123,6 +125,11 @@ pub fn run(dsn: &str, world_seed: u64, source: Source, trace: bool) -> Result<Re
         }
         let (code, fault) = one(&sessions[step.session], &step.sql);
         aborted[step.session] = code == "25P02";
+        for function in &model.functions {
+            let called = step.sql.contains(&format!("raceguard.{}(", function.name));
+            *report.functions.entry(function.name.clone()).or_default() |=
+                called && code == "00000";
+        }
         *report.answers.entry(code).or_default() += 1;
         report.fault = fault;
         report.script.push(step);

@@ -41,7 +41,8 @@ const FUNCTIONS: [&str; 11] = [
 
 const COLUMNS: &str = "user_id int, note text, at timestamptz DEFAULT '2026-03-02 10:00+00', qty numeric(10, 2) DEFAULT 5";
 
-const TYPES: [&str; 36] = [
+const TYPES: [&str; 37] = [
+    "citext",
     "smallint",
     "bigint",
     "numeric",
@@ -179,7 +180,9 @@ pub fn statements(draw: &mut Draw) -> Vec<String> {
 }
 
 /// What is made once for all rounds.
-pub const ONCE: [&str; 5] = [
+pub const ONCE: [&str; 6] = [
+    // Where contrib is missing, its name is a type that does nothing special.
+    "DO $$ BEGIN CREATE EXTENSION citext; EXCEPTION WHEN OTHERS THEN CREATE DOMAIN citext AS text; END $$",
     "DO $$ BEGIN CREATE ROLE fuzz_user; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
     "DROP SCHEMA IF EXISTS f CASCADE",
     "DROP FOREIGN DATA WRAPPER IF EXISTS fuzz_wrapper CASCADE",
