@@ -15,7 +15,7 @@
 #
 # PG_CONFIG=/path/to/pg_config chooses another Postgres than the default.
 
-export PG_CONFIG CI
+export PG_CONFIG CI TESTS
 MINUTES ?= 30
 ROWS ?= 10000000
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make test-debug [ONLY=stage]: the suites on a Postgres built to find mistakes (debug-postgres.sh): with
-# assertions, with every cache discarded at every chance, and under valgrind.
+# assertions, with every cache discarded at every chance, and under valgrind. TESTS="a b" names the regress
+# files for the last two.
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
@@ -10,8 +11,8 @@
 
 # A backend that discards its caches at every chance, or that valgrind watches, is some hundred times slower: only
 # tests that make rules of each guard, change what they depend on, and use every kind of call.
-DISCARDING='extension key_lock_errors version_errors cap_errors cooldown'
-WATCHED='version key_lock cap cooldown parent swap take lock_rows insert_or_get retry key_reentry'
+DISCARDING=${TESTS:-extension key_lock_errors version_errors cap_errors cooldown}
+WATCHED=${TESTS:-version key_lock cap cooldown parent swap take lock_rows insert_or_get retry key_reentry}
 
 # The server under valgrind; what it reports counts as failures.
 watched_suite() {
