@@ -20,7 +20,7 @@ impl Fault {
 pub const SLOW: Duration = Duration::from_secs(10);
 
 /// Errors that Postgres itself raises without a proper SQLSTATE, whoever provokes them.
-const POSTGRES_OWN: [&str; 1] = ["cannot rename trigger"];
+const POSTGRES_OWN: [&str; 2] = ["cannot rename trigger", "referential integrity query on"];
 
 /// Words that only the inside of the library knows.
 const INTERNAL_WORDS: [&str; 9] =
