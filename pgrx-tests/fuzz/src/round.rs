@@ -173,7 +173,9 @@ fn finish(observer: &mut Client, sessions: &[Session; 2]) -> Option<Fault> {
     );
     match rows(observer, &held) {
         Ok(rows) if rows.is_empty() => None,
-        Ok(rows) => Some(Fault::new("lock left behind", format!("{rows:?}"))),
+        Ok(rows) => {
+            Some(Fault::new("lock left behind", format!("advisory locks left behind: {rows:?}")))
+        }
         Err(error) => Some(Fault::new("connection", error.to_string())),
     }
 }
