@@ -2,6 +2,7 @@
 
 use super::arguments::{identifier, one_of, positive, required};
 use super::cap_definition::{check_name, drop_check, index_definition, slot_indexes, Cap};
+use super::cap_plan::has_trigger;
 use super::cap_rows;
 use super::key::{canonical_key, canonical_predicate};
 use super::target::Target;
@@ -53,9 +54,24 @@ fn install(target: &Target, cap: &Cap, online: bool, replace: bool) -> Result<Va
     }
     target.lock("ACCESS EXCLUSIVE")?;
     let standing = standing(target, &name)?;
+    let half_made = match &standing {
+        Some(standing) => {
+            let same = trigger::same_arguments(&standing.arguments, &cap.wanted().arguments);
+            same && !is_whole(target, cap)?
+        }
+        None => false,
+    };
+    let standing = standing.filter(|_| !half_made);
     match trigger::plan(target, standing, &cap.wanted(), replace)? {
         Plan::Keep(name) => return Ok(Value::Text(name)),
         Plan::Replace(_) => {
+            if online {
+                refuse_scan(target)?;
+            }
+            remove(target, &cap.guard, false)?
+        }
+        // The steps of plan_cap were begun, and not ended.
+        Plan::Create if half_made => {
             if online {
                 refuse_scan(target)?;
             }
@@ -188,17 +204,24 @@ pub fn standing(target: &Target, name: &str) -> Result<Option<Existing>, Report>
     Ok(Some(standing))
 }
 
+/// Whether nothing is missing of a cap whose trigger and index stand.
+fn is_whole(target: &Target, cap: &Cap) -> Result<bool, Report> {
+    let (_, full) = cap.trigger_names()?;
+    let check = cap.standing_check(target)?;
+    Ok(check.is_some_and(|check| check.valid && check.as_many) && has_trigger(target, &full)?)
+}
+
 /// Whether something stands of a cap whose own trigger somebody dropped: the trigger that refuses, or
 /// the CHECK.
 pub fn has_remains(target: &Target, guard: &str) -> Result<bool, Report> {
+    let full = trigger::trigger_name(guard, "_full")?;
+    Ok(has_trigger(target, &full)? || has_check(target, guard)?)
+}
+
+fn has_check(target: &Target, guard: &str) -> Result<bool, Report> {
     let rows = run(
-        "SELECT FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2::name AND NOT tgisinternal \
-         UNION ALL SELECT FROM pg_constraint WHERE conrelid = $1 AND contype = 'c' AND conname = $3::name",
-        &[
-            Param::Oid(target.oid),
-            Param::Text(&trigger::trigger_name(guard, "_full")?),
-            Param::Text(&check_name(guard)),
-        ],
+        "SELECT FROM pg_constraint WHERE conrelid = $1 AND contype = 'c' AND conname = $2::name",
+        &[Param::Oid(target.oid), Param::Text(&check_name(guard))],
     )?;
     Ok(!rows.is_empty())
 }
@@ -222,7 +245,9 @@ pub fn remove(target: &Target, guard: &str, drop_column: bool) -> Result<(), Rep
         let name = trigger::trigger_name(guard, suffix)?;
         run(&format!("DROP TRIGGER IF EXISTS {} ON {}", identifier(&name), target.qualified), &[])?;
     }
-    run(&drop_check(target, guard), &[])?;
+    if has_check(target, guard)? {
+        run(&drop_check(target, guard), &[])?;
+    }
     let indexes = column.as_deref().map(|column| slot_indexes(target.oid, column)).transpose()?;
     for index in indexes.unwrap_or_default() {
         run(&format!("DROP INDEX {}", index.qualified), &[])?;

@@ -130,7 +130,7 @@ fn refuse_other(target: &Target, cap: &Cap) -> Result<(), Report> {
     trigger::plan(target, Some(standing), &wanted, false).map(|_| ())
 }
 
-fn has_trigger(target: &Target, name: &str) -> Result<bool, Report> {
+pub fn has_trigger(target: &Target, name: &str) -> Result<bool, Report> {
     let rows = run(
         "SELECT FROM pg_trigger WHERE tgrelid = $1 AND tgname = $2::name",
         &[Param::Oid(target.oid), Param::Text(name)],

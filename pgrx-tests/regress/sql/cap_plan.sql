@@ -64,3 +64,15 @@ SELECT ddl FROM raceguard.plan_cap('once', 'k', 3) WHERE step = 1 \gexec
 UPDATE once SET slot = NULL;
 SELECT raceguard.add_cap('once', 'k', 3);
 SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'once'::regclass;
+
+-- A plan that was begun and not ended: with the trigger up already, add_cap does what is missing.
+CREATE TABLE half (id int PRIMARY KEY, k int);
+INSERT INTO half VALUES (1, 1), (2, 1), (3, 2);
+SELECT ddl FROM raceguard.plan_cap('half', 'k', 2) WHERE step < 5 \gexec
+SELECT slot FROM half;
+SELECT raceguard.add_cap('half', 'k', 2, online => true);
+SELECT raceguard.add_cap('half', 'k', 2);
+SELECT * FROM half ORDER BY id;
+SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'half'::regclass AND contype = 'c';
+SELECT count(*) FROM raceguard.plan_cap('half', 'k', 2);
+SELECT raceguard.add_cap('half', 'k', 2);
