@@ -2,7 +2,7 @@
 
 use super::pause;
 use crate::history::Reply;
-use crate::language::Workload;
+use crate::language::{Statement, Workload};
 use crate::rng::Rng;
 use crate::run::Shared;
 use crate::session::Session;
@@ -19,6 +19,10 @@ const EACH: &[&str] = &[
     "REINDEX INDEX CONCURRENTLY {i}",
     "ANALYZE {t}",
     "VACUUM {t}",
+];
+
+/// For tables that are no partitions: those take their columns from the root.
+const COLUMNS: &[&str] = &[
     "ALTER TABLE {t} ADD COLUMN IF NOT EXISTS raceguard_extra varchar(10) DEFAULT 'x'",
     "ALTER TABLE {t} ADD COLUMN IF NOT EXISTS raceguard_extra varchar(10) DEFAULT 'x'; \
      ALTER TABLE {t} ALTER COLUMN raceguard_extra TYPE text",
@@ -58,7 +62,8 @@ pub fn run(
 
 fn statements(workload: &Workload, session: &mut Session) -> Result<Vec<String>, String> {
     let indexes = session.until_done(
-        "SELECT i.indrelid::regclass, p.indexrelid::regclass, i.indexrelid::regclass \
+        "SELECT i.indrelid::regclass, p.indexrelid::regclass, i.indexrelid::regclass, \
+         pg_partition_root(i.indrelid)::regclass \
          FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
          JOIN pg_index p ON p.indrelid = i.indrelid AND p.indisprimary \
          WHERE c.relnamespace = current_schema::regnamespace AND c.relkind = 'r' ORDER BY 3::text",
@@ -70,9 +75,16 @@ fn statements(workload: &Workload, session: &mut Session) -> Result<Vec<String>,
             let sql = template.replace("{t}", &cell(0)).replace("{p}", &cell(1));
             statements.push(sql.replace("{i}", &cell(2)));
         }
+        let root = if cell(3).is_empty() { cell(0) } else { cell(3) };
+        statements.extend(COLUMNS.iter().map(|template| template.replace("{t}", &root)));
     }
     statements.sort();
     statements.dedup();
+    // A cap that its own clients change is no longer the one that the migration asks for.
+    let resized = |s: &Statement| s.sql.iter().any(|sql| sql.contains("raceguard.set_cap"));
+    if workload.statements.iter().any(resized) {
+        return Ok(statements);
+    }
     for add in &workload.guard {
         if let Some(drop) = drop_of(add) {
             // An old migration that is run again, and one that changes its mind.
