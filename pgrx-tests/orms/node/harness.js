@@ -43,7 +43,7 @@ const STALE = {
   constraint: "zz_raceguard_version",
 };
 
-const CAP_FULL = { code: "RG403", detail: "Key (author)=(42): all 1 slots are taken.", hint: /^Delete a row/, table: "posts" };
+const CAP_FULL = { code: "RG403", detail: "Key (author)=(42): the only slot is taken.", hint: /^Delete a row/, table: "posts" };
 
 const COOLING_DOWN = { code: "RG429", detail: /the next is allowed at/, hint: /^Try again in/, table: "reports", column: "at" };
 

@@ -155,7 +155,7 @@ def django_cap_and_cooldown():
     now = datetime.datetime.now(datetime.timezone.utc)
     Post.objects.create(id=1, author=42)
     refused(lambda: Post.objects.create(id=2, author=42), code="RG403", table="posts", column="slot",
-            detail="Key (author)=(42): all 1 slots are taken.")
+            detail="Key (author)=(42): the only slot is taken.")
     Report.objects.create(id=1, author=42, at=now)
     refused(lambda: Report.objects.create(id=2, author=42, at=now), code="RG429", table="reports",
             column="at", detail="the next is allowed at")

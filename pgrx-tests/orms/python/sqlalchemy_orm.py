@@ -157,7 +157,7 @@ def sqlalchemy_cap_and_cooldown():
     now = datetime.datetime.now(datetime.timezone.utc)
     add(Post(id=1, author=42))
     refused(lambda: add(Post(id=2, author=42)), code="RG403", table="posts", column="slot",
-            detail="Key (author)=(42): all 1 slots are taken.")
+            detail="Key (author)=(42): the only slot is taken.")
     add(Report(id=1, author=42, at=now))
     refused(lambda: add(Report(id=2, author=42, at=now)), code="RG429", table="reports", column="at",
             detail="the next is allowed at")
