@@ -339,7 +339,12 @@ impl Backfill<'_> {
         {
             Ok(rows) => rows,
             // Another session has come to the end meanwhile, and what was picked here is newer.
-            Err(_) if !self.stands(sequence)? => return Ok(Batch::default()),
+            Err(report)
+                if matches!(report.code(), errors::INTERNAL | errors::UNDEFINED_TABLE)
+                    && !self.stands(sequence)? =>
+            {
+                return Ok(Batch::default())
+            }
             Err(report) => return Err(report),
         };
         Ok(Batch { picked: number(&rows, 0), written: number(&rows, 1), last: rows[0][2].clone() })

@@ -3,6 +3,7 @@
 
 use super::cap::{Fill, Rule};
 use super::locking;
+use crate::pg::backoff::allow_cancel;
 use crate::pg::cap_scan::{Direction, Pass, Scan};
 use crate::pg::error::Report;
 use crate::pg::key::KeyValues;
@@ -51,6 +52,7 @@ pub fn choose(
         }
     }
     loop {
+        allow_cancel();
         search.reserved = None;
         if let Some(slot) = search.pass(&scan)? {
             scan.close();

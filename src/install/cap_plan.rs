@@ -62,7 +62,10 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
     let table = &target.qualified;
     let mut steps = Vec::new();
     let mut check = cap.standing_check(target)?;
-    if check.as_ref().is_some_and(|check| !check.as_many) {
+    // The plan adds the CHECK after the trigger: without that it is what DROP EXTENSION ... CASCADE left.
+    let (name, full) = cap.trigger_names()?;
+    let left_over = !has_trigger(target, &name)?;
+    if check.as_ref().is_some_and(|check| left_over || !check.as_many) {
         steps.push(step("ACCESS EXCLUSIVE", cap.drop_check(target)));
         check = None;
     }
@@ -80,7 +83,6 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
             index_steps(target, cap, &mut steps)?;
         }
     }
-    let (name, full) = cap.trigger_names()?;
     let lock = "SHARE ROW EXCLUSIVE";
     // The one that refuses comes first: without it a full cap would let rows in.
     if !has_trigger(target, &full)? {

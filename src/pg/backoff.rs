@@ -31,6 +31,18 @@ pub fn ceiling(base: i64, max: i64, failed: i32) -> i64 {
     longest.min(max.into()) as i64
 }
 
+/// CHECK_FOR_INTERRUPTS: a cancel, a timeout or a termination is an ERROR here. Plain frames or inside
+/// `catch`.
+#[inline]
+pub fn allow_cancel() {
+    // SAFETY: as said.
+    unsafe {
+        if pg_sys::InterruptPending != 0 {
+            ProcessInterrupts();
+        }
+    }
+}
+
 /// Waits a random time up to `ceiling` microseconds, the timer's resolution being a millisecond.
 ///
 /// Full jitter: sessions that failed together have to come back apart, and a random share of the
@@ -43,12 +55,7 @@ pub fn wait(ceiling: i64) -> Result<(), Report> {
         GetCurrentTimestamp().saturating_add((share * ceiling as f64) as i64)
     };
     loop {
-        // SAFETY: interrupts are served as CHECK_FOR_INTERRUPTS does.
-        catch(|| unsafe {
-            if pg_sys::InterruptPending != 0 {
-                ProcessInterrupts();
-            }
-        })?;
+        catch(allow_cancel)?;
         // SAFETY: reads the clock.
         let left = until.saturating_sub(unsafe { GetCurrentTimestamp() });
         if left <= 0 {

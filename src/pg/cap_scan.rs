@@ -20,6 +20,11 @@ extern "C-unwind" {
         map: *mut pg_sys::Buffer,
     ) -> u8;
     fn ReleaseBuffer(buffer: pg_sys::Buffer);
+    fn PredicateLockPage(
+        table: pg_sys::Relation,
+        block: pg_sys::BlockNumber,
+        snapshot: pg_sys::Snapshot,
+    );
     fn XactLockTableWait(
         xid: TransactionId,
         relation: pg_sys::Relation,
@@ -44,6 +49,37 @@ pub struct Scan {
     pub(super) conditions: *mut pg_sys::ScanKeyData,
     pub(super) count: usize,
     pub(super) slot: Column,
+}
+
+/// The versions of rows in one slot, as a dirty snapshot sees them.
+#[derive(Clone, Copy)]
+struct Group {
+    slot: i64,
+    /// A committed version that nobody takes out.
+    stays: bool,
+    /// An uncommitted version.
+    arriving: bool,
+    /// Who takes a version out.
+    leaving: Option<TransactionId>,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { slot: i64::MIN, stays: false, arriving: false, leaving: None }
+    }
+}
+
+impl Group {
+    /// Whether the slot is one of the cap's and stays taken or may: a version that only arrives has
+    /// found the slot free.
+    fn is_taken(&self, slots: i64) -> bool {
+        (1..=slots).contains(&self.slot) && (self.stays || self.leaving.is_some())
+    }
+
+    /// Whom to wait for. One that also arrives is an update that keeps the slot.
+    fn leaver(&self) -> Option<TransactionId> {
+        self.leaving.filter(|_| !self.stays && !self.arriving)
+    }
 }
 
 /// One pass over the key's rows under one deciding snapshot.
@@ -133,7 +169,8 @@ impl Scan {
 
     /// Waits for a transaction that is taking a row out of a slot; `false` if there is none and all
     /// `slots` are taken. A row whose new version keeps the slot stays in it, whatever becomes of that
-    /// transaction. Where fewer are taken, one that was leaving has left since the caller looked.
+    /// transaction. Where fewer are taken, one that was leaving has left since the caller looked, and
+    /// where a row is just arriving, another has left its slot: the caller decides again.
     pub fn wait_for_leaver(&self, slots: i64) -> bool {
         let mut snapshot = dirty();
         let mut leaver: Option<TransactionId> = None;
@@ -141,33 +178,33 @@ impl Scan {
         // the row just returned in xmin and xmax.
         unsafe {
             let scan = self.begin(&mut snapshot, self.count, false);
-            let mut group = i64::MIN;
-            let mut groups = 0;
-            let mut stays = true;
-            let mut leaving = None;
+            let mut taken = 0;
+            let mut group = Group::default();
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
-            while raw::index_getnext_slot(scan, direction, self.row) {
-                let slot = read_slot(self.row, self.slot);
-                if slot != group {
-                    if !stays {
-                        leaver = leaver.or(leaving);
-                    }
-                    (group, stays, leaving) = (slot, false, None);
-                    groups += 1;
+            loop {
+                let found = raw::index_getnext_slot(scan, direction, self.row);
+                let slot = if found { read_slot(self.row, self.slot) } else { i64::MIN };
+                if slot != group.slot {
+                    taken += group.is_taken(slots) as i64;
+                    leaver = leaver.or(group.leaver());
+                    group = Group { slot, ..Group::default() };
                 }
-                if snapshot.xmax == pg_sys::InvalidTransactionId {
-                    stays = true;
+                if !found {
+                    break;
+                }
+                let in_progress = |xid| xid != pg_sys::InvalidTransactionId;
+                if in_progress(snapshot.xmax) {
+                    group.leaving = Some(snapshot.xmax);
+                } else if in_progress(snapshot.xmin) {
+                    group.arriving = true;
                 } else {
-                    leaving = Some(snapshot.xmax);
+                    group.stays = true;
                 }
-            }
-            if !stays {
-                leaver = leaver.or(leaving);
             }
             raw::index_endscan(scan);
             clear(self.row);
             match leaver {
-                None => groups < slots,
+                None => taken < slots,
                 Some(xid) => {
                     let none = pg_sys::XLTW_Oper::XLTW_None;
                     XactLockTableWait(xid, core::ptr::null_mut(), core::ptr::null_mut(), none);
@@ -231,7 +268,12 @@ impl Pass {
         unsafe {
             let block = pgrx::itemptr::item_pointer_get_block_number_no_check(*place);
             let status = visibilitymap_get_status(self.table.as_raw(), block, &mut self.map);
-            status as u32 & pg_sys::VISIBILITYMAP_ALL_VISIBLE != 0
+            let visible = status as u32 & pg_sys::VISIBILITYMAP_ALL_VISIBLE != 0;
+            if visible {
+                // What looking at the row would have done for SERIALIZABLE.
+                PredicateLockPage(self.table.as_raw(), block, self.snapshot.as_raw());
+            }
+            visible
         }
     }
 

@@ -227,6 +227,7 @@ pub fn catch<T: Copy>(f: impl FnOnce() -> T) -> Result<T, Report> {
         let context = pg_sys::CurrentMemoryContext;
         let exception_stack = pg_sys::PG_exception_stack;
         let error_context_stack = pg_sys::error_context_stack;
+        let owner = pg_sys::CurrentResourceOwner;
         let jumped = cee_scape::call_with_sigsetjmp(false, |buffer| {
             pg_sys::PG_exception_stack = buffer as *const cee_scape::SigJmpBufFields as *mut _;
             result.write(f());
@@ -238,6 +239,8 @@ pub fn catch<T: Copy>(f: impl FnOnce() -> T) -> Result<T, Report> {
             return Ok(result.assume_init());
         }
         pg_sys::CurrentMemoryContext = context;
+        // Cleaning up closes what this one has opened.
+        pg_sys::CurrentResourceOwner = owner;
         let data = raw::CopyErrorData();
         raw::FlushErrorState();
         Err(Report { data, caught: true })

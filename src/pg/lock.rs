@@ -92,16 +92,18 @@ impl Tag {
         // A full lock table comes back as NOT_AVAIL where that can mean nothing else, and is an
         // ERROR where it would look like a lock that somebody else holds.
         unsafe {
-            raw::LockAcquireExtended(
-                &self.0,
-                mode,
-                false,
-                dont_wait,
-                dont_wait,
-                core::ptr::null_mut(),
-                #[cfg(feature = "pg18")]
-                false,
-            )
+            as_transaction(|| {
+                raw::LockAcquireExtended(
+                    &self.0,
+                    mode,
+                    false,
+                    dont_wait,
+                    dont_wait,
+                    core::ptr::null_mut(),
+                    #[cfg(feature = "pg18")]
+                    false,
+                )
+            })
         }
     }
 
@@ -124,7 +126,24 @@ impl Tag {
     /// Gives back a lock that turned out not to be needed.
     pub fn release(self) {
         // SAFETY: called only for a lock just taken.
-        unsafe { raw::LockRelease(&self.0, EXCLUSIVE, false) };
+        unsafe { as_transaction(|| raw::LockRelease(&self.0, EXCLUSIVE, false)) };
+    }
+}
+
+/// Calls the lock manager with the (sub)transaction as the owner of the lock. A cursor that runs is an
+/// owner of its own: when a FETCH fails, the rollback to a savepoint would release what earlier ones took.
+///
+/// # Safety
+/// Plain frames or inside `catch`: an ERROR ends the (sub)transaction, which sets the owner anew.
+#[inline]
+unsafe fn as_transaction<T: Copy>(call: impl FnOnce() -> T) -> T {
+    // SAFETY: the owner of the running (sub)transaction outlives the call.
+    unsafe {
+        let caller = pg_sys::CurrentResourceOwner;
+        pg_sys::CurrentResourceOwner = pg_sys::CurTransactionResourceOwner;
+        let answer = call();
+        pg_sys::CurrentResourceOwner = caller;
+        answer
     }
 }
 
