@@ -127,6 +127,12 @@ impl Backfill<'_> {
         format!("coalesce({} < {}, true)", identifier(&self.guard.column), sequence.below)
     }
 
+    /// The same of the table under an alias, every name qualified.
+    fn undone_as(&self, sequence: Sequence, alias: &str) -> String {
+        let column = identifier(&self.guard.column);
+        format!("coalesce({alias}.{column} OPERATOR(pg_catalog.<) {}, true)", sequence.below)
+    }
+
     fn check(&self) -> Result<(), Report> {
         let table = &self.target.name;
         if let Kind::Timestamp { .. } = self.guard.kind {
@@ -269,8 +275,20 @@ impl Backfill<'_> {
         batch: i64,
     ) -> Result<Batch, Report> {
         let after = position.after.as_deref().unwrap_or("(0,0)");
-        let condition = "s.ctid OPERATOR(pg_catalog.>) $2::pg_catalog.tid";
-        self.number(sequence, leaf, (condition, after), batch, "SKIP LOCKED")
+        let undone = self.undone_as(sequence, "s");
+        // A row that somebody writes between the look and the lock is locked in its new place, at the
+        // end of the table for one: how far the batch has come is told by the look.
+        let picking = format!(
+            "found AS MATERIALIZED (\
+               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
+               WHERE {undone} AND s.ctid OPERATOR(pg_catalog.>) $2::pg_catalog.tid LIMIT $1), \
+             picked AS MATERIALIZED (\
+               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
+               WHERE s.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT f.place FROM found AS f)) AND {undone} \
+               FOR NO KEY UPDATE OF s SKIP LOCKED)",
+            leaf = leaf.qualified,
+        );
+        self.number(sequence, leaf, (&picking, "found"), after, batch)
     }
 
     /// Waits for a row that was last written before the round began, holding no other row
@@ -281,12 +299,19 @@ impl Backfill<'_> {
         leaf: &Leaf,
         position: &Position,
     ) -> Result<Option<i64>, Report> {
-        let condition = "raceguard.row_version(s.xmin)::pg_catalog.int8 \
-                         OPERATOR(pg_catalog.<) $2::pg_catalog.int8";
+        let picking = format!(
+            "picked AS MATERIALIZED (\
+               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
+               WHERE {undone} AND raceguard.row_version(s.xmin)::pg_catalog.int8 \
+                     OPERATOR(pg_catalog.<) $2::pg_catalog.int8 \
+               LIMIT $1 FOR NO KEY UPDATE OF s)",
+            leaf = leaf.qualified,
+            undone = self.undone_as(sequence, "s"),
+        );
         // The first attempt may find that the row was locked, and nothing else, while it waited; then
         // it holds the row, and the second sees what it has become.
         for _ in 0..3 {
-            let done = self.number(sequence, leaf, (condition, &position.began), 1, "")?;
+            let done = self.number(sequence, leaf, (&picking, "picked"), &position.began, 1)?;
             if done.picked == 0 {
                 return Ok(None);
             }
@@ -303,29 +328,25 @@ impl Backfill<'_> {
         .table(self.target.oid))
     }
 
-    /// Numbers up to `limit` rows that meet a condition on `$2`. They are found by their place.
-    /// The statement qualifies everything: triggers of the table run with the caller's search_path.
+    /// Numbers up to `limit` rows, those whose places the query `picked` of `picking` names; its `$2` is
+    /// `value`. How many there were and how far they reach is told of the query `counted`. The statement qualifies everything: triggers of the table run with the caller's search_path.
     fn number(
         &self,
         sequence: Sequence,
         leaf: &Leaf,
-        (condition, value): (&str, &str),
+        (picking, counted): (&str, &str),
+        value: &str,
         limit: i64,
-        locked: &str,
     ) -> Result<Batch, Report> {
         let sql = format!(
-            "WITH picked AS MATERIALIZED (\
-               SELECT s.ctid AS place FROM ONLY {leaf} AS s \
-               WHERE coalesce(s.{column} OPERATOR(pg_catalog.<) {below}, true) AND {condition} \
-               LIMIT $1 FOR NO KEY UPDATE OF s {locked}), \
+            "WITH {picking}, \
              written AS (\
                UPDATE ONLY {leaf} AS t SET {column} = pg_catalog.nextval('{sequence}'::pg_catalog.regclass) \
                WHERE t.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT p.place FROM picked AS p)) RETURNING 1) \
-             SELECT (SELECT pg_catalog.count(*) FROM picked), (SELECT pg_catalog.count(*) FROM written), \
-                    (SELECT pg_catalog.max(p.place) FROM picked AS p)",
+             SELECT (SELECT pg_catalog.count(*) FROM {counted}), (SELECT pg_catalog.count(*) FROM written), \
+                    (SELECT pg_catalog.max(c.place) FROM {counted} AS c)",
             leaf = leaf.qualified,
             column = identifier(&self.guard.column),
-            below = sequence.below,
             sequence = sequence.oid.to_u32(),
         );
         let _numbering = numbering::begin(Numbers {
