@@ -1,5 +1,5 @@
 # For the programs pgrx-tests/*/run.sh: counted checks, and psql sessions that stay open side by side.
-# Source it after lib.sh and run_begin.
+# Sessions need lib.sh and run_begin first.
 CHECKS_PASSED=0
 CHECKS_FAILED=0
 

@@ -7,22 +7,12 @@
 # The race harness does with --ddl what must go unnoticed at every isolation level; here is the rest.
 # Finds the server through PGHOST, PGPORT and PGUSER, and its programs in PG_BIN.
 set -euo pipefail
+. "$(dirname "$0")/../../scripts/checks.sh"
 export PGDATABASE=ddl
 psql() { PGOPTIONS='-c client_min_messages=warning' "$PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 work=$(mktemp -d)
 trap 'touch "$work/stop"; wait; rm -rf "$work"' EXIT
-passed=0 failed=0
 
-# check WHAT GOT WANTED
-check() {
-    if [ "$2" = "$3" ]; then
-        echo "ok      $1"
-        passed=$((passed + 1))
-    else
-        printf 'FAILED  %s: should be\n%s\nis:\n%s\n' "$1" "$3" "$2"
-        failed=$((failed + 1))
-    fi
-}
 
 # clients TABLE STATEMENT: two sessions that send it over and over, one of them prepared.
 clients() {
@@ -293,5 +283,4 @@ over
 check "no write is lost" "$(psql -c 'SELECT count(*) FROM i')" "$answered"
 
 psql -d postgres -c 'DROP DATABASE ddl'
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+checks_end

@@ -9,12 +9,12 @@
 #
 # Finds the server through PGHOST, PGPORT and PGUSER, and its programs in PG_BIN.
 . "$(dirname "$0")/../../scripts/lib.sh"
+. scripts/checks.sh
 export PGDATABASE=disk_full
 # Sorted in memory: only for a table or an index does Postgres take the partial write for a full disk.
 export PGOPTIONS='-c client_min_messages=warning -c work_mem=256MB -c maintenance_work_mem=256MB -c max_parallel_maintenance_workers=0'
 psql() { "$PG_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 work=$(mktemp -d)
-passed=0 failed=0
 writers=()
 end() {
     local status=$?
@@ -25,16 +25,6 @@ end() {
 }
 trap end EXIT
 
-# check WHAT GOT WANTED
-check() {
-    if [ "$2" = "$3" ]; then
-        echo "ok      $1"
-        passed=$((passed + 1))
-    else
-        printf 'FAILED  %s: should be %s, is:\n%s\n' "$1" "$3" "$2"
-        failed=$((failed + 1))
-    fi
-}
 
 # The SQLSTATEs in what a session with VERBOSITY=verbose wrote. From 16 on Postgres tries to write the rest of
 # a partial block too, and passes on the error of the limit itself, where a full disk would give 53100.
@@ -196,5 +186,4 @@ all_or_nothing small "room $FULL_FOR_INDEXES" "SELECT raceguard.add_cap('small',
 
 clients_were_told small ""
 psql -d postgres -c 'DROP DATABASE disk_full'
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+checks_end

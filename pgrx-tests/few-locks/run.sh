@@ -6,18 +6,7 @@
 # Starts a cluster of its own; the programs are in PG_BIN.
 . "$(dirname "$0")/../../scripts/lib.sh"
 run_begin
-passed=0 failed=0
-# check WHAT GOT WANTED
-check() {
-    if [ "$2" = "$3" ]; then
-        echo "ok      $1"
-        passed=$((passed + 1))
-    else
-        printf 'FAILED  %s: should be %s, is:\n%s\n' "$1" "$3" "$2"
-        failed=$((failed + 1))
-    fi
-}
-
+. scripts/checks.sh
 cluster_start few "max_connections = 12" "max_locks_per_transaction = 10" "max_worker_processes = 0" \
     "max_wal_senders = 0" "max_replication_slots = 0" "autovacuum_max_workers = 1" "max_pred_locks_per_transaction = 10"
 export PGOPTIONS='-c client_min_messages=warning'
@@ -107,5 +96,4 @@ check "no lock is left" "$(psql -c "SELECT count(*) FROM pg_locks WHERE locktype
 cd /
 cluster_stop few
 check "server crashes" "$(cluster_crashes few)" 0
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+checks_end
