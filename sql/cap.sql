@@ -44,7 +44,7 @@ CREATE FUNCTION raceguard.plan_cap(
     slot_column name DEFAULT 'slot',
     predicate text DEFAULT NULL,
     fill text DEFAULT 'lowest',
-    online boolean DEFAULT true,
+    online boolean DEFAULT false,
     guard name DEFAULT 'cap',
     replace boolean DEFAULT false
 ) RETURNS TABLE (step int, ddl text, lock_mode text, own_transaction boolean)
