@@ -120,13 +120,14 @@ def alternate(variants, rounds, measure):
     return Rounds(values)
 
 
-def pgbench(script, clients, seconds=None, transactions=None, variables=None):
-    """Transactions per second of one pgbench script with prepared statements."""
+def pgbench(script, clients, seconds=None, transactions=None, variables=None, tries=1):
+    """Transactions per second of one pgbench script with prepared statements. With more tries a
+    transaction that a deadlock or a serialization failure ended is repeated."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write(script)
         file.flush()
         command = ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)),
-                   "-f", file.name]
+                   "--max-tries", str(tries), "-f", file.name]
         command += ["-T", str(seconds)] if seconds else ["-t", str(transactions)]
         for name, value in (variables or {}).items():
             command += ["-D", f"{name}={value}"]

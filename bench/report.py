@@ -38,7 +38,8 @@ def target_rows(reports):
     for report in reports:
         for t in report.targets:
             bound = "at least" if t.at_least else "at most"
-            shown = {"x": ratio, "us": lambda v: us(v) + " us"}[t.unit]
+            shown = {"x": ratio, "us": lambda v: us(v) + " us", "ms": lambda v: f"{v:.0f} ms",
+                     "ns": lambda v: f"{v:.1f} ns"}[t.unit]
             rows.append([t.what, f"{bound} {shown(t.limit)}", shown(t.measured),
                          "yes" if t.met() else "NO"])
     return rows

@@ -13,7 +13,6 @@ import report
 import sections
 from harness import HERE, BenchError, Session
 
-
 DATABASE = "raceguard_bench"
 
 

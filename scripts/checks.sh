@@ -48,7 +48,7 @@ session() {
     exec {input}>"$RUN/$name.in"
     SESSION_INPUT[$name]=$input
     SESSION_SENT[$name]=0
-    echo '\echo <0>' >&"$input"
+    printf '%s\n' '\echo <0>' >&"$input"
 }
 
 # send NAME SQL: without waiting for the answer.
@@ -65,6 +65,7 @@ answered() {
 # answer NAME: waits for the answer to what was sent last and sets ANSWER to it.
 answer() {
     wait_until "$1 answers" answered "$1"
+    # shellcheck disable=SC2034 # for the caller
     ANSWER=$(sed -n "/^<$((SESSION_SENT[$1] - 1))>\$/,/^<${SESSION_SENT[$1]}>\$/p" "$RUN/$1.out" | grep -v '^<[0-9]*>$' || true)
 }
 

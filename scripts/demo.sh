@@ -12,11 +12,12 @@ extension_install release >"$TARGET/demo-build.log" 2>&1 || { cat "$TARGET/demo-
 [ "${1:-}" = psql ] || cargo build --quiet --locked -p raceguard-demo
 cluster_start demo
 if [ "${1:-}" = psql ]; then
-    say "a throwaway cluster; \\q ends and removes it"
+    say "a throwaway cluster; \\q ends and removes it; \\i demo/tour.sql shows raceguard in two minutes"
     "$PG_BIN/psql" -X -v ON_ERROR_STOP=1 -qc 'CREATE EXTENSION raceguard'
     # Ctrl-C is for psql, which cancels the statement.
     trap : INT
     "$PG_BIN/psql"
 else
-    RACEGUARD_DEMO_DSN=$DSN "$TARGET/debug/raceguard-demo"
+    RACEGUARD_DEMO_DSN=$DSN "$CARGO_TARGET_DIR/debug/raceguard-demo"
+    say "demo/tour.sql is a tour of two minutes to paste into psql; make demo PSQL=1 opens one"
 fi

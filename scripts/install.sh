@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
-# make install, make package: the release extension into the directories of
-# PG_CONFIG (default: the default major's own), or into a tree below target/release.
+# make install, make uninstall, make package: the release extension into the directories of
+# PG_CONFIG (default: the default major's own), out of them, or into a tree below target/release.
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
 
 major=$(pg_wanted)
-setup "$major"
 config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
+[ "$1" = uninstall ] || setup "$major"
+as_owner=()
+if [ "$1" != package ]; then
+    libraries=$("$config" --pkglibdir) extensions=$("$config" --sharedir)/extension
+    if ! { [ -w "$libraries" ] && [ -w "$extensions" ]; }; then
+        command -v sudo >/dev/null || die "$libraries is not writable: run make $1 as root, or install the package sudo"
+        as_owner=(sudo)
+    fi
+fi
 case $1 in
 package)
     "$CARGO_PGRX" pgrx package --pg-config "$config"
     ;;
 install)
-    options=()
-    if ! { [ -w "$("$config" --pkglibdir)" ] && [ -w "$("$config" --sharedir)/extension" ]; }; then
-        command -v sudo >/dev/null || die "$("$config" --pkglibdir) is not writable: run make install as root, or install the package sudo"
-        options=(--sudo)
-    fi
-    "$CARGO_PGRX" pgrx install --release --pg-config "$config" "${options[@]}"
+    "$CARGO_PGRX" pgrx install --release --pg-config "$config" ${as_owner:+--sudo}
+    ;;
+uninstall)
+    "${as_owner[@]}" rm -f "$libraries/raceguard.so" "$extensions/raceguard.control" "$extensions"/raceguard--*.sql
     ;;
 esac

@@ -7,7 +7,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 TARGET=$ROOT/target
 mkdir -p "$TARGET"
 cd "$ROOT"
-export CARGO_TARGET_DIR=$TARGET
+# Kept where the caller has one: PGXN's client builds in a folder that it removes.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$TARGET}
 # build.rs gives the library alone the flag that this would give to every crate.
 export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1
 
@@ -21,6 +22,9 @@ pin() {
     [ -n "$value" ] || die "cargo-pgrx.toml has no entry \"$1\""
     printf '%s\n' "$value"
 }
+
+# The version that Cargo.toml says.
+extension_version() { sed -n '/^\[package\]/,/^version/ s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
 
 # ---- who runs the servers -------------------------------------------------
 # Postgres refuses to run as root, so root starts its servers as another user.

@@ -154,11 +154,12 @@ pg_wanted() {
 # pg_supported [ORIGIN]: the supported majors, or those of them that come from there.
 pg_supported() { sed -n "s/^\([0-9][0-9]*\) = \"${1:-}.*/\1/p" "$ROOT/cargo-pgrx.toml" | paste -sd' '; }
 
-# pg_origin MAJOR: sets ORIGIN to the words of where it comes from. A Debian release that has the
-# major needs no chroot of itself, and PG_CONFIG overrides both.
+# pg_origin MAJOR: sets ORIGIN to the words of where it comes from. A chroot that was made for the major, and
+# a Debian release that has it, need no chroot of themselves, and PG_CONFIG overrides both.
 pg_origin() {
     read -r -a ORIGIN <<<"$(pin "$1")"
-    if [ "${ORIGIN[0]}" = debootstrap ] && grep -qx "VERSION_CODENAME=${ORIGIN[1]}" /etc/os-release; then
+    if [ -n "${CHROOT_SUITE:-}" ] \
+        || { [ "${ORIGIN[0]}" = debootstrap ] && grep -qx "VERSION_CODENAME=${ORIGIN[1]}" /etc/os-release; }; then
         ORIGIN=(apt "postgresql-$1" "postgresql-server-dev-$1")
     fi
     if [ -n "${PG_CONFIG:-}" ] && [ "$(pg_major_of "$PG_CONFIG")" = "$1" ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make soak MINUTES=30 [SEED=n]: the race harness on the release extension, half of the time in peace, and
-# half of it with the server restarted and out of locks, statements out of time and tables rebuilt.
+# make soak MINUTES=30 [SEED=n]: on the release extension, a third of the time each: the race harness in peace; the race
+# harness with the server restarted and out of locks, statements out of time and tables rebuilt; the hostile role.
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
@@ -13,9 +13,10 @@ extension_install release
 cluster_start race
 race() {
     cargo run --quiet --locked --release -p raceguard-race -- \
-        --dsn "$DSN" --seconds $((minutes * 30)) ${SEED:+--seed "$SEED"} "$@"
+        --dsn "$DSN" --seconds $((minutes * 20)) ${SEED:+--seed "$SEED"} "$@"
 }
 status=0
 race || status=$?
 race --restart-every 10 --timeouts --ddl --starve-locks || status=$?
+HOSTILE_SECONDS=$((minutes * 20)) pgrx-tests/hostile/run.sh || status=$?
 exit "$status"

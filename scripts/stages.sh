@@ -5,6 +5,7 @@
 # that counted nothing: no test may vanish unnoticed.
 
 STAGES=()
+FAILING=()
 PASSED=0
 FAILED=0
 # Two spellings, since cargo and cargo-pgrx colour their output by different rules.
@@ -21,7 +22,7 @@ stage() {
     rm -f "$RUN/counted"
     # In a subshell with -e of its own, so that a failing command ends the stage and not the run.
     set +e
-    (set -e; "$@") 2>&1 | tee "$TARGET/test/${name//[^a-z0-9]/-}.log"
+    (set -e; "$@") 2>&1 | tee "$(stage_log "$name")"
     status=${PIPESTATUS[0]}
     set -e
     [ ! -f "$RUN/counted" ] || read -r passed failed <"$RUN/counted"
@@ -30,6 +31,8 @@ stage() {
         echo "==== $name failed: $([ "$status" = 0 ] && echo "it ran no test" || echo "exit status $status")"
     fi
     STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s' "$name" "$passed" "$failed" $((SECONDS - begin)))")
+    [ "$failed" = 0 ] || FAILING+=("$name")
+    # shellcheck disable=SC2034 # for the caller
     STAGE_FAILED=$failed
     PASSED=$((PASSED + passed))
     FAILED=$((FAILED + failed))
@@ -37,10 +40,21 @@ stage() {
     servers_stop
 }
 
-# The table, and as the last line the sums; fails if anything failed.
+# The log of a stage.
+stage_log() { echo "$TARGET/test/${1//[^a-z0-9]/-}.log"; }
+
+# The table, what the failing stages said, and as the last line the sums; fails if anything failed.
+# Where a machine keeps only the end of the output, this is the end.
 stages_report() {
+    local name shown
     printf '\n'
     printf '%s\n' "${STAGES[@]}"
+    for name in "${FAILING[@]}"; do
+        printf '\n==== %s, its failures\n' "$name"
+        # A check's own words, or the lines of a difference; where there are none, how it ended.
+        shown=$(grep -E -A 3 '^not ok|FAILED|panicked|^error|^[-+] ' "$(stage_log "$name")" | head -n 20 || true)
+        printf '%s\n' "${shown:-$(tail -n 15 "$(stage_log "$name")")}"
+    done
     printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
     [ "$FAILED" = 0 ]
 }
@@ -95,7 +109,12 @@ build() {
         echo "the compiler gave warnings"
         return 1
     fi
-    counted 1 0
+    # src/pg/data/composite.rs looks it up: older minor releases do not have it, and would not load the library.
+    if nm -D --undefined-only "$("$PG_BIN/pg_config" --pkglibdir)/raceguard.so" | grep -w DatumGetHeapTupleHeader; then
+        echo "the library needs what older minor releases of Postgres do not have"
+        return 1
+    fi
+    counted 2 0
 }
 
 # One of the suites of suites.sh, in a cluster of its own. A crash of the server is a failure,

@@ -5,30 +5,36 @@
 #   test.sh             the default major, or that of PG_CONFIG; with CI=true also
 #                       those that come from PyPI
 #   test.sh all         every supported major
+#   test.sh packages    what users install, and the site
 #   test.sh only MAJOR  what is tested on each further major, on that one alone
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
 . scripts/suites.sh
 . scripts/stages.sh
+. scripts/source.sh
+. scripts/lint/lint.sh
 
 
 # The major that everything is tested on, and those for the suites that may differ between majors.
 first=$(pg_wanted)
 further=
+purpose='test'
 case ${1:-} in
-all) further=$(pg_supported) ;;
-only) first='' further=$2 ;;
+all) further=$(pg_supported) purpose=all ;;
+packages) purpose=packages ;;
+only) first='' further=$2 purpose='' ;;
 *) [ "${CI:-}" != true ] || further=$(pg_supported pypi) ;;
 esac
 
 mkdir -p "$TARGET/test"
-setup "$first $further" ${first:+test}
+setup "$first $further" "$purpose"
 run_begin
 
-if [ -n "$first" ]; then
+if [ -n "$first" ] && [ "$purpose" != packages ]; then
     stage "format" check_format
     stage "clippy" check_clippy
+    stage "lint" lint
     stage "client crates" client_crate_tests
     stage "rust $first" rust_tests
     # What ships is what the suites run on.
@@ -49,6 +55,16 @@ if [ -n "$first" ]; then
         stage "$(basename "$(dirname "$program")")" program_suite "$program"
     done
 fi
+if [ "$purpose" = all ]; then
+    stage "pgspot" program_suite pgrx-tests/pgspot/spot.sh
+    stage "sqlsmith" program_suite pgrx-tests/sqlsmith/smith.sh
+    stage "foreign" program_suite pgrx-tests/foreign/foreign.sh
+fi
+if [[ $purpose =~ ^(all|packages)$ ]]; then
+    for program in pgrx-tests/packages/{pgxn,oci,deb,site}.sh; do
+        stage "package $(basename "$program" .sh)" program_suite "$program"
+    done
+fi
 
 for major in $further; do
     [ "$major" != "$first" ] || continue
@@ -67,5 +83,7 @@ for major in $further; do
     stage "isolation $major" server_suite isolation
     stage "race $major" race --seconds 10
     [ -z "$first" ] || [ "$major" -lt "$first" ] || stage "upgrade $first to $major" upgrade "$first" "$major"
+    [ "${1:-}" != all ] || ! newest=$(pin "newest-$major" 2>/dev/null) \
+        || stage "newest $major, in a chroot" in_chroot "$newest" "$major"
 done
 stages_report

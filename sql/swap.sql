@@ -5,7 +5,7 @@ CREATE FUNCTION raceguard.compare_and_swap(
 ) RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'raceguard_compare_and_swap';
 COMMENT ON FUNCTION raceguard.compare_and_swap(regclass, jsonb, text, jsonb, text) IS
-'Updates the row with primary key pk if it is still version expected, and returns the whole new row. changes: a JSON object of columns; JSON null sets NULL, a column not named stays. token: what expected is: version (the guarded column), xmin (row_version(xmin)), hash (row_hash(row)), or auto (version where there is a guard, else xmin). Errors: RG409 with the stored version in DETAIL, RG404 no such row, 22023 bad argument, 42703 unknown column, 55000 no primary key.';
+'Updates the row with primary key pk if it is still version expected, and returns the whole new row. changes: a JSON object of columns; JSON null sets NULL, a column not named stays; the whole row may be sent back, generated columns and identities with the value they have. token: what expected is: version (the guarded column), xmin (row_version(xmin)), hash (row_hash(row)), or auto (version where there is a guard, else xmin). Errors: RG409 with the stored version in DETAIL, RG404 no such row, 22023 bad argument, 42703 unknown column, 55000 no primary key.';
 
 CREATE FUNCTION raceguard.compare_and_swap(
     target regclass, pk jsonb, expected bigint, changes jsonb, token text DEFAULT 'auto'
@@ -32,7 +32,7 @@ CREATE FUNCTION raceguard.swap_columns(target regclass, pk jsonb, was jsonb, cha
     RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'raceguard_swap_columns';
 COMMENT ON FUNCTION raceguard.swap_columns(regclass, jsonb, jsonb, jsonb) IS
-'Updates the row with primary key pk if every column in was still has the value given there, and returns the whole new row. Two people who change different columns both succeed. changes: a JSON object of columns, each of which must be in was too. Errors: RG409 with the columns that differ and their stored values in DETAIL, RG404 no such row, 22023 bad argument, 42703 unknown column, 55000 no primary key.';
+'Updates the row with primary key pk if every column in was still has the value given there, and returns the whole new row. Two people who change different columns both succeed. changes: a JSON object of columns, each of which must be in was too; generated columns and identities with the value that was gives them. Errors: RG409 with the columns that differ and their stored values in DETAIL, RG404 no such row, 22023 bad argument, 42703 unknown column, 55000 no primary key.';
 
 -- STABLE, not IMMUTABLE: the epoch comes from the server's present transaction counter.
 CREATE FUNCTION raceguard.row_version(xmin xid) RETURNS text

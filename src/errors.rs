@@ -1,11 +1,12 @@
-//! Every error raceguard raises of its own, in one table. The digits of an RG code are the HTTP
-//! status it stands for; everything else uses Postgres's codes.
+//! The RG errors in their three styles, and reports that several guards make; every other report stands where it is
+//! raised. The digits of an RG code are the HTTP status it stands for; everything else uses Postgres's codes.
 
-use crate::pg::error::{Report, SqlState};
-use crate::pg::guc::{error_style, ErrorStyle};
-use crate::pg::relation::Table;
-use crate::pg::text::quote_literal;
-use core::fmt::Arguments;
+use crate::pg::error::Report;
+use crate::pg::guc::ErrorStyle;
+use crate::pg::relation::{self, no_column, Table};
+pub use crate::pg::sqlstate::*;
+use crate::pg::text::{quote_literal, PgText};
+use core::fmt::{Arguments, Write};
 use pgrx::pg_sys::Oid;
 
 /// raceguard's own SQLSTATEs.
@@ -40,36 +41,6 @@ const fn spelling(code: Code) -> (&'static [u8; 5], &'static [u8; 5], u16) {
 
 const PGRST: SqlState = SqlState::new(b"PGRST");
 
-pub const INVALID_PARAMETER: SqlState = SqlState::new(b"22023");
-pub const NULL_NOT_ALLOWED: SqlState = SqlState::new(b"22004");
-pub const OUT_OF_RANGE: SqlState = SqlState::new(b"22003");
-pub const UNDEFINED_TABLE: SqlState = SqlState::new(b"42P01");
-pub const UNDEFINED_COLUMN: SqlState = SqlState::new(b"42703");
-pub const UNDEFINED_OBJECT: SqlState = SqlState::new(b"42704");
-pub const UNDEFINED_FUNCTION: SqlState = SqlState::new(b"42883");
-pub const DUPLICATE_OBJECT: SqlState = SqlState::new(b"42710");
-pub const DATATYPE_MISMATCH: SqlState = SqlState::new(b"42804");
-pub const WRONG_OBJECT_TYPE: SqlState = SqlState::new(b"42809");
-pub const INSUFFICIENT_PRIVILEGE: SqlState = SqlState::new(b"42501");
-pub const INVALID_OBJECT_DEFINITION: SqlState = SqlState::new(b"42P17");
-pub const INDETERMINATE_COLLATION: SqlState = SqlState::new(b"42P22");
-pub const SYNTAX_ERROR: SqlState = SqlState::new(b"42601");
-pub const NAME_TOO_LONG: SqlState = SqlState::new(b"42622");
-pub const UNSUPPORTED: SqlState = SqlState::new(b"0A000");
-pub const TRIGGER_PROTOCOL: SqlState = SqlState::new(b"39P01");
-pub const TRIGGERED_DATA_CHANGE: SqlState = SqlState::new(b"27000");
-pub const CHECK_VIOLATION: SqlState = SqlState::new(b"23514");
-pub const OUT_OF_LOCKS: SqlState = SqlState::new(b"53200");
-pub const NOT_IN_PREREQUISITE_STATE: SqlState = SqlState::new(b"55000");
-pub const READ_ONLY: SqlState = SqlState::new(b"25006");
-pub const SERIALIZATION_FAILURE: SqlState = SqlState::new(b"40001");
-pub const DEADLOCK: SqlState = SqlState::new(b"40P01");
-pub const ACTIVE_TRANSACTION: SqlState = SqlState::new(b"25001");
-pub const TRANSACTION_TERMINATION: SqlState = SqlState::new(b"2D000");
-pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new(b"55P03");
-pub const LIMIT_EXCEEDED: SqlState = SqlState::new(b"54000");
-pub const INTERNAL: SqlState = SqlState::new(b"XX000");
-
 impl Code {
     /// The native SQLSTATE as text.
     pub fn name(self) -> &'static str {
@@ -77,10 +48,23 @@ impl Code {
     }
 }
 
-/// Builds one of raceguard's own errors and dresses it as `raceguard.error_style` says.
-///
-/// `retry_after` is the number of seconds until the request may succeed, where it is known.
-pub fn own(
+/// Builds one of raceguard's own errors about a row of a table that a call names, in a given style.
+pub fn of_call(
+    style: ErrorStyle,
+    code: Code,
+    table: Oid,
+    message: Arguments,
+    detail: Arguments,
+    hint: Arguments,
+) -> Report {
+    dressed(style, code, table, message, Some(detail), hint, None)
+}
+
+/// The same of a guard about a row of the table on which it fires. Of a partition the root is named, which
+/// the client wrote to and which has the guard; the partition stands in DETAIL. `retry_after` is the number
+/// of seconds until the request may succeed, where it is known.
+pub fn own_in(
+    style: ErrorStyle,
     code: Code,
     table: Oid,
     message: Arguments,
@@ -88,11 +72,21 @@ pub fn own(
     hint: Arguments,
     retry_after: Option<u64>,
 ) -> Report {
-    own_in(error_style(), code, table, message, detail, hint, retry_after)
+    let root = relation::root_of(table);
+    if root == table {
+        return dressed(style, code, table, message, detail, hint, retry_after);
+    }
+    let mut told = PgText::new();
+    // Writing to a PgText cannot fail (see there).
+    let _ = match detail {
+        Some(detail) => write!(told, "{detail} "),
+        None => Ok(()),
+    };
+    let _ = write!(told, "{}", OfPartition(table));
+    dressed(style, code, root, message, Some(format_args!("{told}")), hint, retry_after)
 }
 
-/// [`own`] in a given style.
-pub fn own_in(
+fn dressed(
     style: ErrorStyle,
     code: Code,
     table: Oid,
@@ -110,18 +104,28 @@ pub fn own_in(
         ErrorStyle::Native => report,
         ErrorStyle::Integrity => report.restyle(SqlState::new(integrity), None, None),
         ErrorStyle::Postgrest => {
-            let body = serde_json::json!({
-                "code": code.name(),
-                "message": report.message_text(),
-                "details": report.detail_text(),
-                "hint": report.hint_text(),
-            });
-            let headers = match retry_after {
-                Some(seconds) => serde_json::json!({ "Retry-After": seconds.to_string() }),
-                None => serde_json::json!({}),
-            };
-            let response = serde_json::json!({ "status": status, "headers": headers });
-            report.restyle(PGRST, Some(format_args!("{body}")), Some(format_args!("{response}")))
+            let message = format_args!(
+                "{}{},\"message\":{},\"details\":{},\"hint\":{}}}",
+                PGRST_CODE,
+                JsonText(code.name()),
+                JsonText(report.message_text()),
+                JsonText(report.detail_text()),
+                JsonText(report.hint_text()),
+            );
+            match retry_after {
+                Some(seconds) => report.restyle(
+                    PGRST,
+                    Some(message),
+                    Some(format_args!(
+                        "{{\"status\":{status},\"headers\":{{\"Retry-After\":\"{seconds}\"}}}}"
+                    )),
+                ),
+                None => report.restyle(
+                    PGRST,
+                    Some(message),
+                    Some(format_args!("{{\"status\":{status},\"headers\":{{}}}}")),
+                ),
+            }
         }
     }
 }
@@ -132,19 +136,52 @@ pub fn is_own(report: Report, code: Code) -> bool {
     if report.is(SqlState::new(native)) || report.is(SqlState::new(integrity)) {
         return true;
     }
+    let body = report.message_text().strip_prefix(PGRST_CODE);
     report.is(PGRST)
-        && serde_json::from_str::<serde_json::Value>(report.message_text())
-            .is_ok_and(|body| body["code"].as_str().map(str::as_bytes) == Some(native))
+        && body.is_some_and(|rest| {
+            rest.as_bytes().get(1..).is_some_and(|rest| rest.starts_with(native))
+        })
 }
 
-/// 39P01: a trigger function called as an ordinary function.
-pub fn not_a_trigger_call(function: &str) -> Report {
-    Report::error(
-        TRIGGER_PROTOCOL,
-        format_args!("function \"raceguard.{function}\" was not called by the trigger manager"),
-    )
-    .detail(format_args!("It is a trigger function and takes effect only as part of a trigger."))
-    .hint(format_args!("Let raceguard.add_* create the trigger."))
+/// How the message begins in the style of PostgREST, before the code.
+const PGRST_CODE: &str = "{\"code\":";
+
+/// What DETAIL says of a partition, behind all else.
+struct OfPartition(Oid);
+
+impl core::fmt::Display for OfPartition {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Partition \"{}\".", relation::name_of(self.0))
+    }
+}
+
+/// A DETAIL of [`own_in`] without the partition, for whoever names that otherwise.
+pub fn without_partition(detail: &str, table: Oid) -> &str {
+    let partition = PgText::from_fmt(format_args!(" {}", OfPartition(table)));
+    detail.strip_suffix(partition.as_str()).unwrap_or(detail)
+}
+
+/// A text as a JSON string.
+struct JsonText<'a>(&'a str);
+
+impl core::fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("\"")?;
+        let mut rest = self.0;
+        while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
+            f.write_str(&rest[..at])?;
+            match rest.as_bytes()[at] {
+                b'\n' => f.write_str("\\n")?,
+                b'\r' => f.write_str("\\r")?,
+                b'\t' => f.write_str("\\t")?,
+                special @ (b'"' | b'\\') => write!(f, "\\{}", special as char)?,
+                control => write!(f, "\\u{control:04x}")?,
+            }
+            rest = &rest[at + 1..];
+        }
+        f.write_str(rest)?;
+        f.write_str("\"")
+    }
 }
 
 /// 39P01: a trigger attached at the wrong timing, level or event.
@@ -186,6 +223,13 @@ pub fn guard_column_missing(trigger: &str, table: Table, column: &str, remedy: &
     .column(column)
 }
 
+/// 42703 with the columns that there are.
+pub fn no_such_column(table: &str, oid: Oid, name: &str, columns: &str) -> Report {
+    no_column(table, oid, name)
+        .detail(format_args!("The table's columns are {columns}."))
+        .hint(format_args!("Check the spelling; upper-case names keep their case here."))
+}
+
 /// A guard whose key (or predicate: `what`) cannot be read any more: a column of it was renamed,
 /// dropped or changed to a type that cannot be a key, or a function it uses is gone. Bad arguments
 /// are 39P01; what does not come from the key (a cancelled statement, lack of memory) stays as it is.
@@ -223,4 +267,18 @@ pub fn guard_text_broken(
         quote_literal(trigger)
     ))
     .table(table.oid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JsonText;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn texts_become_json_strings(text in any::<String>()) {
+            let written = JsonText(&text).to_string();
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+    }
 }

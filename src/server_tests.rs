@@ -1,6 +1,11 @@
 //! What `cargo pgrx test` checks inside a server: errors as a caller in the database sees them.
 //! Each test is one transaction that is rolled back, so races are shown elsewhere (pgrx-tests/).
 
+use crate::pg::error::catch;
+use crate::pg::key::{self, Runs};
+use crate::pg::memory::here;
+use crate::pg::open_table::open_table;
+use crate::registry::KINDS;
 use pgrx::prelude::*;
 
 #[pg_schema]
@@ -27,6 +32,14 @@ mod tests {
                 .expect("the statement fails")
         };
         (column("code"), column("message"), column("detail"))
+    }
+
+    /// In a server, since the kinds lead to everything that calls Postgres.
+    #[pg_test]
+    fn no_kind_of_guard_hides_another() {
+        for (i, kind) in KINDS.iter().enumerate() {
+            assert!(KINDS[..i].iter().all(|k| k.function != kind.function && k.name != kind.name));
+        }
     }
 
     #[pg_test]
@@ -71,5 +84,39 @@ mod tests {
     #[pg_test(error = "argument \"target\" must not be NULL")]
     fn a_missing_target_is_told() {
         run("SELECT raceguard.add_version(NULL)");
+    }
+
+    /// CREATE TEMP TABLE makes types, and must not cost a rule that none of them can concern.
+    #[pg_test]
+    fn only_a_key_of_somebodys_own_code_runs_anything() {
+        run("CREATE TYPE mood AS ENUM ('sad'); CREATE DOMAIN short AS text CHECK (length(VALUE) < 9)");
+        run("CREATE FUNCTION own(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'");
+        run("CREATE TABLE t (a int, b text, at timestamptz, m mood, s short)");
+        let table = Spi::get_one::<pg_sys::Oid>("SELECT 't'::regclass::oid");
+        let table = table.expect("the table can be asked for").expect("the table is there");
+        let open = open_table(table).ok().expect("the table can be opened");
+        let runs = |text: &str| {
+            let table = open.table();
+            catch(|| here(|memory| Ok(key::parse(table, text, memory)?.compile(table).runs())))
+                .and_then(|outcome| outcome)
+                .ok()
+        };
+        for (text, expected) in [
+            ("a, b", Runs::Nothing),
+            ("m", Runs::Nothing),
+            ("lower(b)", Runs::BuiltIn),
+            ("a, date_trunc('day', (at AT TIME ZONE 'UTC'))", Runs::BuiltIn),
+            ("(a % 2 = 0 AND b IS NOT NULL)", Runs::BuiltIn),
+            ("(a::text || b)", Runs::BuiltIn),
+            ("own(a)", Runs::Anything),
+            ("(own(1) + a)", Runs::Anything),
+            ("(m = 'sad')", Runs::Anything),
+            ("('sad'::mood = 'sad'::mood)", Runs::Anything),
+            ("(b::short)", Runs::Anything),
+            ("lower(s)", Runs::Anything),
+            ("(CASE WHEN a > 1 THEN a END)", Runs::Anything),
+        ] {
+            assert_eq!(runs(text), Some(expected), "{text}");
+        }
     }
 }

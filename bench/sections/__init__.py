@@ -1,3 +1,4 @@
 """One module per section; each has `run() -> Report`. ORDER is the order of `make bench`."""
 
-ORDER = ["version", "swap", "key_lock", "cap", "cooldown", "contention", "bulk", "backend"]
+ORDER = ["version", "track", "swap", "key_lock", "upsert", "cap", "cooldown", "number", "contention", "bulk", "backend",
+         "check"]

@@ -276,7 +276,7 @@ healed 'ALTER TABLE o RENAME revision TO version'
 refused "SELECT raceguard.drop_guard('o', 'version')" '55000: parent "o" of table "i" has no version guard' "$remedy"
 healed "SELECT raceguard.add_version('o')"
 holds
-refused 'ALTER TABLE i DROP CONSTRAINT i_order_id_fkey' '42704: guard "zz_raceguard_parent_version" on table "i" names foreign key "i_order_id_fkey", which does not exist' "$remedy"
+refused 'ALTER TABLE i DROP CONSTRAINT i_order_id_fkey' '55000: guard "zz_raceguard_parent_version" on table "i" has lost the foreign key to its parent "o"' "$remedy"
 healed "SELECT raceguard.drop_guard('i', 'parent_version')"
 guards ""
 over

@@ -34,3 +34,7 @@ INSERT INTO items VALUES (2, 1), (3, 2);
 CREATE TABLE many (id int PRIMARY KEY);
 SELECT raceguard.add_key_lock('many', 'id');
 INSERT INTO many SELECT generate_series(1, 2500);
+-- A parent version that has followed another foreign key before.
+CREATE TABLE lots (id int PRIMARY KEY, first int CONSTRAINT first REFERENCES orders, second int CONSTRAINT second REFERENCES orders);
+SELECT raceguard.add_parent_version('lots', 'orders', 'first');
+SELECT raceguard.add_parent_version('lots', 'orders', 'second', replace => true);

@@ -36,8 +36,23 @@ fails() {
     fi
 }
 
+# passes WANTED STATEMENTS: the restored guards let pass what they should; WANTED is the last line of the answer.
+passes() {
+    local said
+    said=$(psql -d dump_after -v VERBOSITY=sqlstate -c "$2" 2>&1 | tail -n 1) || true
+    if [ "$said" = "$1" ]; then
+        echo "ok      $way: $1 from $2"
+        passed=$((passed + 1))
+    else
+        printf 'FAILED  %s: %s should answer %s, said: %s\n' "$way" "$2" "$1" "$said"
+        failed=$((failed + 1))
+    fi
+}
+
 psql -d postgres -c 'DROP DATABASE IF EXISTS dump_before' -c 'CREATE DATABASE dump_before'
-psql -d dump_before -f guarded.sql >/dev/null
+psql -d dump_before -f guarded.sql -f observing.sql -f numbered.sql >/dev/null
+# DDL that would break a guard is refused, also where the dump is restored.
+psql -d dump_before -c "SELECT raceguard.protect_ddl('error')" >/dev/null
 
 fresh() { psql -d postgres -c 'DROP DATABASE IF EXISTS dump_after' -c 'CREATE DATABASE dump_after'; }
 restore() { "$PG_BIN/pg_restore" -d dump_after --exit-on-error "$@"; }
@@ -48,16 +63,32 @@ intact() {
     same "rows, versions and slots" 'SELECT * FROM "other schema"."Posts" ORDER BY id'
     same "rows of partitions" 'SELECT tableoid::regclass, * FROM visits ORDER BY id'
     same "parents and children" 'SELECT o, i FROM orders o JOIN items i ON i.order_id = o.id ORDER BY i.id'
+    same "what observes" 'SELECT * FROM watched ORDER BY id'
+    # --disable-triggers ends with ENABLE TRIGGER ALL, which takes ENABLE ALWAYS away.
+    [[ $way != *disabled ]] || psql -d dump_after -c 'ALTER TABLE watched ENABLE ALWAYS TRIGGER zz_raceguard_version'
+    same "its triggers" "SELECT tgname, tgenabled, encode(tgargs, 'escape') FROM pg_trigger WHERE tgrelid = 'watched'::regclass ORDER BY 1"
     same "the other tables" 'SELECT (SELECT array_agg(m ORDER BY id) FROM mails m), (SELECT array_agg(n) FROM notes n), (SELECT count(*) FROM many)'
+    same "numbers" 'SELECT * FROM invoices ORDER BY id'
+    fails 428C9 'UPDATE invoices SET number = 1 WHERE id = 1'
+    fails 23505 'INSERT INTO invoices VALUES (100, 1, 109)'
     same "constraints" "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
                         WHERE conname LIKE 'raceguard%' ORDER BY conrelid::regclass::text, conname"
     same "indexes" "SELECT indexdef FROM pg_indexes WHERE schemaname NOT LIKE 'pg_%' ORDER BY 1"
     fails RG428 'UPDATE "other schema"."Posts" SET "userId" = 100 WHERE id = 1'
     fails RG409 'UPDATE "other schema"."Posts" SET "userId" = 100, version = 9 WHERE id = 1'
     fails RG403 "INSERT INTO \"other schema\".\"Posts\" SELECT n, 0, '2026-03-02' FROM generate_series(100, 110) n"
+    same "event triggers" 'SELECT evtname, evtevent, evtfoid::regproc, evttags FROM pg_event_trigger ORDER BY 1'
+    fails 55000 'ALTER TABLE notes DROP COLUMN changed'
     fails RG403 "INSERT INTO visits VALUES (1, '2026-05-01', 3)"
     fails RG429 "INSERT INTO mails VALUES (100, 'ann', '2026-03-20 12:00+00')"
     fails RG409 "UPDATE notes SET note = 'z', changed = '2026-03-01'"
+    # A fourth row of a cap of two, within the cooldown; then a version that is neither stated nor right.
+    passes 4 "INSERT INTO watched VALUES (4, 1, '2026-03-02 13:00+00'); UPDATE watched SET at = at, version = 9 WHERE id = 4; SELECT count(*) FROM watched"
+    passes 2 "SELECT count(*) FROM watched WHERE slot IS NULL"
+    fails 23514 "SELECT raceguard.set_mode('watched', 'cap', 'enforce')"
+    passes t "DELETE FROM watched WHERE slot IS NULL; SELECT raceguard.set_mode('watched', 'cap', 'enforce');
+              SELECT convalidated FROM pg_constraint WHERE conname = 'raceguard_cap_slots' AND conrelid = 'watched'::regclass"
+    passes "3 3" "INSERT INTO lots VALUES (1, 1, 2); SET CONSTRAINTS ALL IMMEDIATE; SELECT string_agg(version::text, ' ' ORDER BY id) FROM orders"
 }
 
 for format in plain custom directory; do
@@ -92,7 +123,9 @@ restore --single-transaction "$work/data"
 intact
 way="data only, triggers disabled"
 guarded
-restore --data-only --disable-triggers "$work/custom"
+psql -d dump_after -c "SELECT raceguard.protect_ddl('warn')" >/dev/null
+restore --data-only --disable-triggers "$work/custom" 2>"$work/warnings"
+psql -d dump_after -c "SELECT raceguard.protect_ddl('error')" >/dev/null
 intact
 way="data only, INSERTs"
 guarded
@@ -105,6 +138,7 @@ guarded
 restore "$work/data"
 same "rows, versions and slots" 'SELECT * FROM "other schema"."Posts" ORDER BY id'
 same "rows of partitions" 'SELECT tableoid::regclass, * FROM visits ORDER BY id'
+same "numbers" 'SELECT * FROM invoices ORDER BY id'
 moved=$(psql -d dump_after -c 'SELECT version FROM orders ORDER BY id')
 if [ "$moved" = "$(psql -d dump_before -c 'SELECT version + 1 FROM orders ORDER BY id')" ]; then
     echo "ok      $way: the parents' versions have moved"

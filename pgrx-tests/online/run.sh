@@ -53,7 +53,7 @@ mapfile -t steps < <(psql -c "SELECT ddl FROM raceguard.plan_cap('bookings', 'ro
 check "steps in the plan" "${#steps[@]}" 7
 for step in "${steps[@]}"; do
     # The lock_timeout recipe of docs/caps.md.
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    for _ in {1..10}; do
         said=$(psql -v VERBOSITY=sqlstate -c "SET lock_timeout = '500ms'" -c "$step" 2>&1) && break
         [[ $said == *55P03* ]] || break
         sleep 1

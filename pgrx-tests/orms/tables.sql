@@ -26,6 +26,19 @@ SELECT raceguard.add_key_lock('posts', 'author');
 
 CREATE TABLE stock (id int PRIMARY KEY, quantity int NOT NULL);
 
+-- A parent that counts its children, is saved whole, and refers back to a child.
+CREATE TABLE authors (
+    id int PRIMARY KEY,
+    email text NOT NULL UNIQUE,
+    name text NOT NULL,
+    books_count int NOT NULL DEFAULT 0,
+    favourite_id int,
+    version int NOT NULL DEFAULT 1
+);
+CREATE TABLE books (id int PRIMARY KEY, author_id int NOT NULL REFERENCES authors ON DELETE CASCADE);
+ALTER TABLE authors ADD FOREIGN KEY (favourite_id) REFERENCES books;
+SELECT raceguard.add_version('authors', unstated => 'reject', ignore => '{books_count, favourite_id}');
+
 CREATE PROCEDURE reset_rows() LANGUAGE sql BEGIN ATOMIC
     DELETE FROM orders;
     DELETE FROM letters;
@@ -34,8 +47,10 @@ CREATE PROCEDURE reset_rows() LANGUAGE sql BEGIN ATOMIC
     DELETE FROM reports;
     DELETE FROM seats;
     DELETE FROM stock;
+    DELETE FROM authors;
     INSERT INTO orders (id, address) VALUES (1, 'Old Street'), (2, 'Main Street');
     INSERT INTO letters (id, body) VALUES (1, 'old');
     INSERT INTO pages (id, body) VALUES (1, 'old');
     INSERT INTO stock VALUES (1, 3);
+    INSERT INTO authors (id, email, name) VALUES (1, 'ann@example.org', 'Ann');
 END;

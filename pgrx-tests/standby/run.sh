@@ -57,6 +57,10 @@ for call in "SELECT raceguard.lock_key('posts', 42)" "SELECT raceguard.try_lock_
     "SELECT raceguard.lock_keys('posts', '[42, 43]')" "SELECT raceguard.lock_table_keys('posts')"; do
     says "$standby" "ERROR:  25006" "$call"
 done
+says "$standby" t "SELECT raceguard.ready()"
+says "$standby" 0 "SELECT count(*) FROM raceguard.check_guards(deep => true)"
+says "$standby" "" "SELECT raceguard.require_guard('posts', 'cap', '{\"slots\": 3}')"
+says "$standby" "" "SELECT raceguard.require_guards(raceguard.manifest())"
 says "$standby" 3 "SELECT raceguard.next_free_slot('posts', '42')"
 says "$standby" t "SELECT raceguard.next_allowed('posts', '42') > now() - interval '1 minute'"
 

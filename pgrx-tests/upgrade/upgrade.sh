@@ -26,6 +26,8 @@ SELECT * FROM notes;
 SELECT * FROM orders ORDER BY id;
 SELECT * FROM items ORDER BY id;
 SELECT count(*) FROM many;
+SELECT * FROM watched ORDER BY id;
+SELECT tgname, tgenabled, encode(tgargs, 'escape') FROM pg_trigger WHERE tgrelid = 'watched'::regclass ORDER BY tgname;
 SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
  WHERE conname LIKE 'raceguard%' ORDER BY conrelid::regclass::text, conname;
 SELECT indexdef FROM pg_indexes WHERE schemaname NOT LIKE 'pg_%' ORDER BY indexdef;
@@ -51,6 +53,14 @@ works() {
     says "ERROR:  RG409" "UPDATE notes SET note = 'z', changed = '2026-03-01'"
     says "" "INSERT INTO items VALUES (90, 1)"
     says 4 "SELECT version FROM orders WHERE id = 1"
+    says "" "INSERT INTO lots VALUES (1, 1, 2)"
+    says "4 3" "SELECT string_agg(version::text, ' ' ORDER BY id) FROM orders"
+    # A fourth row of a cap of two, within the cooldown; then a version that is neither stated nor right.
+    says "4|" "INSERT INTO watched VALUES (4, 1, '2026-03-02 13:00+00') RETURNING id, slot"
+    says 2 "UPDATE watched SET at = at, version = 9 WHERE id = 4 RETURNING version"
+    says "ERROR:  23514" "SELECT raceguard.set_mode('watched', 'cap', 'enforce')"
+    says "" "DELETE FROM watched WHERE slot IS NULL; SELECT raceguard.set_mode('watched', 'cap', 'enforce')"
+    says "ERROR:  RG403" "INSERT INTO watched VALUES (5, 1, '2026-03-02 13:00+00')"
     says "" "ALTER EXTENSION raceguard UPDATE"
     says zz_raceguard_cap "CREATE TABLE seats (id int, hall int); SELECT raceguard.add_cap('seats', 'hall', 1)"
     says "ERROR:  RG403" "INSERT INTO seats VALUES (1, 1), (2, 1)"
@@ -58,7 +68,7 @@ works() {
 
 PG_BIN=$OLD_BIN cluster_start old
 "$new_bin/psql" -X -q -d postgres -c 'CREATE DATABASE shop'
-shop -v ON_ERROR_STOP=1 -f pgrx-tests/dump/guarded.sql >"$RUN/setup.log"
+shop -v ON_ERROR_STOP=1 -f pgrx-tests/dump/guarded.sql -f pgrx-tests/dump/observing.sql >"$RUN/setup.log"
 shop -v ON_ERROR_STOP=1 >>"$RUN/setup.log" <<'SQL'
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE TABLE keys (a numeric, b text, c date, d uuid, e colour, f int[]);
@@ -91,6 +101,7 @@ as_server "$OLD_BIN/pg_ctl" -D "$RUN/old/data" -m fast -w stop >/dev/null
 cluster_init upgraded
 # It writes into the directory where it runs, and puts its sockets there.
 as_server mkdir "$RUN/upgrade"
+# shellcheck disable=SC2016 # the inner shell expands it
 as_server sh -c 'cd "$1" && shift && exec "$@"' sh "$RUN/upgrade" "$new_bin/pg_upgrade" -U postgres -s "$RUN/upgrade" \
     -b "$OLD_BIN" -B "$new_bin" -d "$RUN/old/data" -D "$RUN/upgraded/data" >"$RUN/upgrade.log" 2>&1 ||
     { cat "$RUN/upgrade.log"; die "pg_upgrade failed"; }

@@ -1,50 +1,33 @@
 //! Safe wrappers over Postgres; the only place where `unsafe` may stand.
 //!
-//! See [`raw`] for the two rules under which Postgres is called.
+//! A safe function here takes no raw pointer, and hands out nothing that outlives the memory it lies in.
+//!
+//! In layers: base, session, data, table, entry, sql. Each imports only from those before it. For the
+//! rest of the crate they are one: it names a module without its layer.
 
-pub mod backoff;
-pub mod cache;
-pub mod call;
-pub mod cap_index;
-pub mod cap_scan;
-pub mod clock;
-pub mod column_default;
-pub mod compare;
-pub mod entry;
-pub mod error;
-pub mod executor;
-pub mod foreign_key;
-pub mod guc;
-pub mod image;
-pub mod instant;
-pub mod jsonb;
-pub mod key;
-pub mod key_bytes;
-pub mod list;
-pub mod lock;
-pub mod memory;
-pub mod numeric;
-pub mod open;
-pub mod owner;
-pub mod parent_set;
-pub mod partitions;
-pub mod per_backend;
-pub mod plan;
-pub mod primary_key;
-pub mod privilege;
-pub mod raw;
-pub mod record;
-pub mod relation;
-pub mod rows;
-pub mod setting;
-pub mod snapshot;
-pub mod spi;
-pub mod statement;
-pub mod text;
-pub mod time_index;
-pub mod transaction;
-pub mod trigger;
-pub mod tuple;
-pub mod value;
-pub mod watch;
-pub mod xid;
+mod base;
+mod data;
+mod entry;
+mod session;
+mod sql;
+mod table;
+
+pub use base::{
+    alloc, custom_statistics, error, guc, memory, per_backend, shared_memory, sqlstate, text,
+};
+pub use data::{
+    column, convert, instant, json_record, jsonb, key_bytes, numeric, row_image, row_slot, tuple,
+    version_clock, version_value,
+};
+pub use entry::{
+    call, ddl_event, executor, finfo, result_set, rule_cache, trigger, trigger_catalog,
+    trigger_order, trigger_shape, upsert,
+};
+pub use session::{
+    advisory_lock, backoff, client, lock_setting, owner, snapshot, transaction_end, xid,
+};
+pub use sql::{own_transaction, prepared, result_row, spi, statement};
+pub use table::{
+    changed_columns, column_default, foreign_key, key, numbered_index, numbered_scan, open_table,
+    partitions, primary_key, privilege, relation, table_watch, time_index,
+};

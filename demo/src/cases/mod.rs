@@ -3,6 +3,7 @@
 
 mod forgotten_lock;
 mod fourth_post;
+mod invoice_number;
 mod last_item;
 mod lost_update;
 mod next_free_slot;
@@ -25,6 +26,7 @@ pub const ALL: &[Case] = &[
     two_in_a_week::CASE,
     forgotten_lock::CASE,
     swallowed_delete::CASE,
+    invoice_number::CASE,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,5 +1,5 @@
 //! Eight sessions at each isolation level, with and without CALL retry: which anomalies appear, and
-//! that none remains with serializable and retry (sources.md B4, D8).
+//! that none remains with serializable and retry.
 //!
 //! * on call: a doctor may go home if another one stays. Both counting two and both going home is
 //!   write skew: a shift with nobody on call.

@@ -6,6 +6,7 @@
 
 mod check;
 mod driver;
+mod functions;
 mod interrupts;
 mod load;
 mod parallel;
@@ -23,8 +24,15 @@ fn main() {
         eprintln!("usage: raceguard-clients \"host=... port=... user=... dbname=...\" [text]");
         std::process::exit(2);
     };
-    let tests: Vec<Test> =
-        [pipeline::TESTS, interrupts::TESTS, load::TESTS, parallel::TESTS, driver::TESTS].concat();
+    let tests: Vec<Test> = [
+        pipeline::TESTS,
+        interrupts::TESTS,
+        load::TESTS,
+        parallel::TESTS,
+        driver::TESTS,
+        functions::TESTS,
+    ]
+    .concat();
     let (mut passed, mut failed) = (0, 0);
     let wanted = std::env::args().nth(2).unwrap_or_default();
     let tests = tests.iter().filter(|(name, _)| name.contains(&wanted));

@@ -1,4 +1,4 @@
-//! Article A's parallel test (sources.md A7): all sessions read version 1 and save at the same
+//! All sessions read version 1 and save at the same
 //! moment. One wins, the others conflict, the final version is 2; with 2 to 16 sessions, at every
 //! isolation level, by plain UPDATE as an ORM sends it and by compare_and_swap.
 //!

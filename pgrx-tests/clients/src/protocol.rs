@@ -93,6 +93,42 @@ impl Connection {
         Ok(all)
     }
 
+    /// Calls a function by its OID and the fast-path protocol, arguments and result as text. Answers the
+    /// SQLSTATE of a failure. The crate does not know the messages, so they are written and read here.
+    pub fn call(&mut self, function: u32, arguments: &[&str]) -> Result<Option<String>, String> {
+        let mut body = function.to_be_bytes().to_vec();
+        body.extend(0i16.to_be_bytes());
+        body.extend((arguments.len() as i16).to_be_bytes());
+        for argument in arguments {
+            body.extend((argument.len() as i32).to_be_bytes());
+            body.extend(argument.as_bytes());
+        }
+        body.extend(0i16.to_be_bytes());
+        let mut message = vec![b'F'];
+        message.extend((body.len() as i32 + 4).to_be_bytes());
+        message.extend(body);
+        self.stream.write_all(&message).map_err(fail("write"))?;
+        let mut code = None;
+        loop {
+            let mut head = [0; 5];
+            self.stream.read_exact(&mut head).map_err(fail("read"))?;
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+            let mut body = vec![0; (length as usize).saturating_sub(4)];
+            self.stream.read_exact(&mut body).map_err(fail("read"))?;
+            match head[0] {
+                b'E' => {
+                    let fields = body.split(|byte| *byte == 0);
+                    code = fields
+                        .filter_map(|field| field.strip_prefix(b"C"))
+                        .map(|code| String::from_utf8_lossy(code).into_owned())
+                        .next();
+                }
+                b'Z' => return Ok(code),
+                _ => {}
+            }
+        }
+    }
+
     /// Sends what is queued and reads up to the next ReadyForQuery.
     fn replies(&mut self) -> Result<Vec<Reply>, String> {
         self.stream.write_all(&self.out).map_err(fail("write"))?;

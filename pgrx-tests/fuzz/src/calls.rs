@@ -36,7 +36,7 @@ pub fn sensible(draw: &mut Draw) -> String {
         "f.writes(user_id)",
     ]);
     let key = if table == "f.parts" { "id" } else { key };
-    match draw.below(6) {
+    match draw.below(7) {
         0 => format!(
             "SELECT raceguard.add_version('{table}', unstated => '{}', client_sends => '{}', ignore => '{}', mode => '{}')",
             draw.pick(&["allow", "warn", "reject"]),
@@ -56,8 +56,19 @@ pub fn sensible(draw: &mut Draw) -> String {
             draw.pick(&["1 hour", "7 days", "1 mon"]),
             draw.pick(&["3", "10"])
         ),
+        4 => format!(
+            "SELECT raceguard.add_number('{table}', '{key}', start => {}, replace => {})",
+            draw.pick(&["1", "1000"]),
+            draw.percent(20)
+        ),
         _ => "SELECT raceguard.add_version('f.plain'), raceguard.add_parent_version('f.child', 'f.plain')".into(),
     }
+}
+
+/// A call of this function, and nothing around it.
+pub fn plain(draw: &mut Draw, model: &Model, function: &Function) -> String {
+    let call = expression(draw, model, function);
+    format!("{} {call}", if function.procedure { "CALL" } else { "SELECT" })
 }
 
 /// A call of this function.
@@ -298,8 +309,9 @@ pub fn trigger(draw: &mut Draw, model: &Model) -> String {
         _ => match function.name.as_str() {
             "version_guard" => vec!["'version'".into(), keys::trigger_argument(draw, table)],
             "cap_guard" | "cap_full_guard" => vec!["'slot'".into(), "'slots=2'".into()],
-            "key_lock_guard" => vec![quote(&keys::key(draw, table))],
+            "key_lock_guard" | "key_lock_first_guard" => vec![quote(&keys::key(draw, table))],
             "cooldown_guard" => vec!["'user_id'".into(), "'at=at'".into(), "'period=1 day'".into()],
+            "number_guard" => vec!["'number'".into(), "'start=5'".into()],
             _ => vec!["'child_parent_fkey'".into()],
         },
     };

@@ -1,4 +1,5 @@
-//! What the database holds at the moment, as an observer outside all transactions sees it.
+//! What the database holds at the moment, as an observer outside all transactions sees it: the schema `f`, which
+//! the rounds work in, and `v`, where there are tables of somebody else.
 
 use postgres::{Client, SimpleQueryMessage};
 
@@ -44,17 +45,17 @@ const RELATIONS: &str = "
            a.attname, format_type(a.atttypid, a.atttypmod), (a.attgenerated <> '' OR a.attidentity = 'a')::text
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE n.nspname = 'f' ORDER BY c.relname COLLATE \"C\", a.attnum";
+    WHERE n.nspname IN ('f', 'v') ORDER BY c.relname COLLATE \"C\", a.attnum";
 
 const TRIGGERS: &str = "
     SELECT format('%I.%I', n.nspname, c.relname), quote_ident(t.tgname)
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'f' AND NOT t.tgisinternal ORDER BY c.relname COLLATE \"C\", 2";
+    WHERE n.nspname IN ('f', 'v') AND NOT t.tgisinternal ORDER BY c.relname COLLATE \"C\", 2";
 
 const CONSTRAINTS: &str = "
     SELECT format('%I.%I', n.nspname, c.relname), quote_ident(k.conname)
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'f' ORDER BY c.relname COLLATE \"C\", 2";
+    WHERE n.nspname IN ('f', 'v') ORDER BY c.relname COLLATE \"C\", 2";
 
 // The catalogue says what there is to be called, so that no new function can be forgotten.
 const FUNCTIONS: &str = "

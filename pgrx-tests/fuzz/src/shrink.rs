@@ -1,13 +1,14 @@
 //! Makes a failing script shorter: steps are left out as long as it fails in the same way.
 
 use crate::judge::Fault;
+use crate::play::Play;
 use crate::round::{run, Source};
 use crate::steps::Step;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-pub fn shrink(dsn: &str, seed: u64, script: &[Step], fault: &Fault) -> Vec<Step> {
+pub fn shrink(play: &dyn Play, dsn: &str, seed: u64, script: &[Step], fault: &Fault) -> Vec<Step> {
     let until = Instant::now() + LIMIT;
     let mut best = script.to_vec();
     let mut chunk = best.len().div_ceil(2);
@@ -19,7 +20,7 @@ pub fn shrink(dsn: &str, seed: u64, script: &[Step], fault: &Fault) -> Vec<Step>
             }
             let mut shorter = best.clone();
             shorter.drain(from..(from + chunk).min(best.len()));
-            match run(dsn, seed, Source::Script(&shorter), false) {
+            match run(play, dsn, seed, Source::Script(&shorter), false) {
                 Ok(report) if report.fault.as_ref().is_some_and(|f| f.kind == fault.kind) => {
                     best = report.script
                 }

@@ -14,11 +14,10 @@ pub struct Step {
     pub sql: String,
 }
 
-pub fn any(draw: &mut Draw, model: &Model, aborted: &[bool; 2]) -> Step {
-    // The second session meets what the first holds locked or has changed.
-    let session = usize::from(draw.percent(20));
-    let sql = match draw.below(100) {
-        0..=69 if aborted[session] => draw.pick(&["ROLLBACK", "ROLLBACK TO s", "COMMIT"]).into(),
+/// A statement for a session whose transaction has failed already, or not.
+pub fn any(draw: &mut Draw, model: &Model, aborted: bool) -> String {
+    match draw.below(100) {
+        0..=69 if aborted => draw.pick(&["ROLLBACK", "ROLLBACK TO s", "COMMIT"]).into(),
         0..=15 => control(draw),
         16..=19 => setting(draw, model),
         20..=26 => ddl::any(draw, model),
@@ -31,8 +30,7 @@ pub fn any(draw: &mut Draw, model: &Model, aborted: &[bool; 2]) -> Step {
             };
             wrapped(draw, statement)
         }
-    };
-    Step { session, sql }
+    }
 }
 
 /// The statement as it is, or inside something that changes how it runs.
@@ -92,7 +90,7 @@ fn control(draw: &mut Draw) -> String {
     .into()
 }
 
-fn setting(draw: &mut Draw, model: &Model) -> String {
+pub fn setting(draw: &mut Draw, model: &Model) -> String {
     const SETTINGS: [&str; 25] = [
         "search_path = ''",
         "search_path = f",

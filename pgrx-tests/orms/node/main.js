@@ -3,7 +3,7 @@
 
 const harness = require("./harness.js");
 
-const clients = ["pg", "typeorm", "sequelize", "drizzle", "prisma"];
+const clients = ["pg", "typeorm", "sequelize", "drizzle", "prisma", "kysely", "mikro-orm"];
 
 async function main(wanted) {
   let passed = 0;

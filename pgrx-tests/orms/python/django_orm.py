@@ -5,13 +5,13 @@ import datetime
 import os
 
 import django
+import psycopg
 from django.conf import settings
 
 settings.configure(USE_TZ=True, DATABASES={"default": {
     "ENGINE": "django.db.backends.postgresql", "NAME": os.environ["PGDATABASE"]}})
 django.setup()
 from django.db import DatabaseError, IntegrityError, connection, models, transaction  # noqa: E402
-
 from harness import plain, race, raises, reports, stored, test  # noqa: E402
 
 STALE = dict(code="RG409", table="letters", column="version",
@@ -36,6 +36,18 @@ class Order(models.Model):
     class Meta:
         app_label = "letters"
         db_table = "orders"
+
+
+class Author(models.Model):
+    id = models.IntegerField(primary_key=True)
+    email = models.TextField(unique=True)
+    name = models.TextField()
+    books_count = models.IntegerField(default=0)
+    version = models.IntegerField(default=1)
+
+    class Meta:
+        app_label = "letters"
+        db_table = "authors"
 
 
 class Post(models.Model):
@@ -151,8 +163,40 @@ def django_update_or_create_needs_the_version_among_the_defaults():
 
 
 @test
+def django_counter_by_f_is_ignored():
+    stale = Author.objects.get(pk=1)
+    author = Author.objects.filter(pk=1)
+    author.update(books_count=models.F("books_count") + 1)
+    # A save sends the counter back as it was read: name the fields.
+    stale.name, stale.version = "Anna", stale.version + 1
+    stale.save(update_fields=["name", "version"])
+    assert author.values_list("name", "books_count", "version")[0] == ("Anna", 1, 2)
+    stale.save(update_fields=["books_count"])
+    assert author.values_list("books_count", "version")[0] == (0, 2)
+
+
+@test
+def django_save_locks_out_children_and_update_fields_does_not():
+    with transaction.atomic():
+        author = Author.objects.get(pk=1)
+        author.version += 1
+        author.save(update_fields=["name", "version"])
+        child(1)
+    with transaction.atomic():
+        author.version += 1
+        author.save()
+        raises(psycopg.errors.LockNotAvailable, lambda: child(2))
+
+
+def child(number):
+    """A book of the author, by somebody who does not wait."""
+    with psycopg.connect(options="-c lock_timeout=20ms") as other:
+        other.execute("INSERT INTO books VALUES (%s, 1)", [number])
+
+
+@test
 def django_cap_and_cooldown():
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     Post.objects.create(id=1, author=42)
     refused(lambda: Post.objects.create(id=2, author=42), code="RG403", table="posts", column="slot",
             detail="Key (author)=(42): the only slot is taken.")

@@ -4,7 +4,6 @@ import json
 
 import psycopg
 import sqlalchemy as sa
-
 from harness import raises, test
 from sqlalchemy_orm import engine
 
@@ -29,7 +28,7 @@ ERRORS = {
 @test
 def native_errors_keep_their_code():
     for code, (_, sql) in ERRORS.items():
-        error = raises(sa.exc.DatabaseError, lambda: run(sql))
+        error = raises(sa.exc.DatabaseError, lambda sql=sql: run(sql))
         assert error.orig.sqlstate == code, error
         assert error.orig.diag.message_detail and error.orig.diag.message_hint
 
@@ -37,7 +36,7 @@ def native_errors_keep_their_code():
 @test
 def integrity_errors_are_integrity_errors():
     for code, (_, sql) in ERRORS.items():
-        error = raises(sa.exc.IntegrityError, lambda: run(sql, "integrity"))
+        error = raises(sa.exc.IntegrityError, lambda sql=sql: run(sql, "integrity"))
         assert isinstance(error.orig, psycopg.IntegrityError)
         assert error.orig.sqlstate == "23" + code.replace("RG4", "R"), error
 
@@ -45,8 +44,8 @@ def integrity_errors_are_integrity_errors():
 @test
 def postgrest_errors_are_what_postgrest_parses():
     for code, (status, sql) in ERRORS.items():
-        native = raises(sa.exc.DatabaseError, lambda: run(sql)).orig.diag
-        error = raises(sa.exc.ProgrammingError, lambda: run(sql, "postgrest")).orig
+        native = raises(sa.exc.DatabaseError, lambda sql=sql: run(sql)).orig.diag
+        error = raises(sa.exc.ProgrammingError, lambda sql=sql: run(sql, "postgrest")).orig
         assert error.sqlstate == "PGRST"
         body, response = json.loads(error.diag.message_primary), json.loads(error.diag.message_detail)
         assert set(body) == {"code", "message", "details", "hint"}, body

@@ -3,11 +3,13 @@
 import sys
 import traceback
 
+import asyncpg_driver  # noqa: F401
+import django_orm  # noqa: F401
+import error_styles  # noqa: F401
 import harness
+import pipelines  # noqa: F401
 import psycopg_driver  # noqa: F401  (each module adds its tests)
 import sqlalchemy_orm  # noqa: F401
-import error_styles  # noqa: F401
-import django_orm  # noqa: F401
 
 
 def main():

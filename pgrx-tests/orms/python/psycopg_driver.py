@@ -3,8 +3,7 @@
 import datetime
 
 import psycopg
-
-from harness import plain, reports, raises, test
+from harness import plain, raises, reports, test
 
 STALE = dict(code="RG409", table="orders", column="version",
              detail="Key (id)=(1): stated version 1, stored version 2.")

@@ -4,10 +4,9 @@ arrive as psycopg's, below SQLAlchemy's own."""
 import datetime
 
 import sqlalchemy as sa
+from harness import plain, race, raises, reports, stored, test
 from sqlalchemy import orm
 from sqlalchemy.dialects.postgresql import insert
-
-from harness import plain, race, raises, reports, stored, test
 
 engine = sa.create_engine("postgresql+psycopg://")
 STALE = dict(code="RG409", table="orders", column="version",
@@ -37,6 +36,27 @@ class Page(Base):
     version: orm.Mapped[int] = orm.mapped_column(
         sa.BigInteger, server_default=sa.FetchedValue(), server_onupdate=sa.FetchedValue())
     __mapper_args__ = {"version_id_col": version, "version_id_generator": False}
+
+
+class Author(Base):
+    """Refers back to one of its children, and counts them."""
+
+    __tablename__ = "authors"
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    email: orm.Mapped[str]
+    name: orm.Mapped[str]
+    books_count: orm.Mapped[int] = orm.mapped_column(server_default="0")
+    favourite_id: orm.Mapped[int | None] = orm.mapped_column(sa.ForeignKey("books.id"))
+    version: orm.Mapped[int] = orm.mapped_column(nullable=False)
+    __mapper_args__ = {"version_id_col": version}
+    books: orm.Mapped[list["Book"]] = orm.relationship(foreign_keys="Book.author_id")
+    favourite: orm.Mapped["Book | None"] = orm.relationship(foreign_keys=favourite_id, post_update=True)
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    author_id: orm.Mapped[int] = orm.mapped_column(sa.ForeignKey("authors.id"))
 
 
 class Post(Base):
@@ -147,6 +167,71 @@ def sqlalchemy_reads_back_a_version_of_the_server():
         raises(orm.exc.StaleDataError, bob.commit)
 
 
+def author():
+    return plain.execute("SELECT name, books_count, favourite_id, version FROM authors").fetchone()
+
+
+@test
+def sqlalchemy_counter_is_ignored():
+    with orm.Session(engine) as session:
+        stale = session.get(Author, 1)
+        execute(sa.update(Author).values(books_count=Author.books_count + 1))
+        stale.name = "Anna"
+        session.commit()
+        assert author() == ("Anna", 1, None, 2)
+        # A save of the object that sets it has the version in it.
+        stale.books_count = Author.books_count + 1
+        session.commit()
+        assert author() == ("Anna", 2, None, 3)
+
+
+@test
+def sqlalchemy_post_update_of_an_old_row_is_a_save():
+    with orm.Session(engine) as ann, orm.Session(engine) as bob:
+        stale = bob.get(Author, 1)
+        of_ann = ann.get(Author, 1)
+        of_ann.name, of_ann.favourite = "Anna", Book(id=1, author_id=1)
+        ann.commit()
+        # Two UPDATEs, each of which counts.
+        assert author() == ("Anna", 0, 1, 3)
+        stale.favourite = None
+        stale.name = "Bob"
+        raises(orm.exc.StaleDataError, bob.commit)
+
+
+def add_with_favourite():
+    """A new author, the book, and an UPDATE that lets the author refer to it; then a save."""
+    with orm.Session(engine) as session:
+        book = Book(id=2)
+        new = Author(id=2, email="bob@example.org", name="Bob", version=1, books=[book], favourite=book)
+        session.add(new)
+        session.flush()
+        new.name = "Bobby"
+        session.commit()
+
+
+@test
+def sqlalchemy_post_update_of_a_new_row_is_ignored():
+    add_with_favourite()
+    assert plain.execute("SELECT name, favourite_id, version FROM authors WHERE id = 2").fetchone() == ("Bobby", 2, 2)
+
+
+@test
+def sqlalchemy_post_update_of_a_new_row_states_no_version():
+    def guard(unstated, *ignore):
+        plain.execute("SELECT raceguard.add_version('authors', unstated => %s, ignore => %s::name[], replace => true)",
+                      [unstated, ["books_count", *ignore]])
+
+    try:
+        guard("reject")
+        refused(add_with_favourite, code="RG428", table="authors")
+        guard("allow")
+        # The UPDATE of post_update is bumped behind SQLAlchemy's back.
+        raises(orm.exc.StaleDataError, add_with_favourite)
+    finally:
+        guard("reject", "favourite_id")
+
+
 @test
 def sqlalchemy_cap_and_cooldown():
     def add(row):
@@ -154,7 +239,7 @@ def sqlalchemy_cap_and_cooldown():
             session.add(row)
             session.commit()
 
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     add(Post(id=1, author=42))
     refused(lambda: add(Post(id=2, author=42)), code="RG403", table="posts", column="slot",
             detail="Key (author)=(42): the only slot is taken.")

@@ -13,7 +13,7 @@ usage: raceguard-race --dsn DSN [options]
                     pg_terminate_backend (the server must run on this machine)
   --restart-every N restart the server every N seconds on average, without letting it shut down
                     (pg_ctl -m immediate; the server must run on this machine)
-  --timeouts        most transactions have a statement_timeout of 1 to 50 ms, or a lock_timeout of 1 to 20
+  --timeouts        most transactions have a statement_timeout of 1 to 50 ms, or a lock_timeout of 3 to 22
   --ddl             rebuild, widen, vacuum and reindex the tables all the time
   --starve-locks    fill the server's lock table again and again
   --self-test       run the broken guards that the harness has to catch

@@ -2,7 +2,7 @@
 
 use crate::history::{Fact, Fate, Reply, Sent, StepLog, TxnLog};
 use crate::language::{Effect, Savepoint, Statement, Step, Txn, Workload};
-use crate::session::Session;
+use crate::session::{Session, IMPATIENT};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Worker<'_> {
         }
         let mut open = format!("BEGIN ISOLATION LEVEL {}", txn.isolation.sql());
         if let Some(ms) = txn.lock_timeout_ms {
-            open += &format!("; SET LOCAL lock_timeout = '{ms}ms'");
+            open += &format!("; {IMPATIENT}; SET LOCAL lock_timeout = '{ms}ms'");
         }
         if let Some(ms) = txn.statement_timeout_ms {
             open += &format!("; SET LOCAL statement_timeout = '{ms}ms'");
@@ -228,7 +228,7 @@ impl Worker<'_> {
     }
 
     fn commit(&mut self, mut log: TxnLog) -> Result<TxnLog, String> {
-        let sign = format!("INSERT INTO ledger VALUES ({})", self.client * 1_000_000 + log.number);
+        let sign = format!("SELECT sign_ledger({})", self.client * 1_000_000 + log.number);
         if self.faults {
             match self.send(sign.clone(), &mut log).reply {
                 Reply::Rows(_) => {}

@@ -80,8 +80,8 @@ pub struct Statement {
     pub must_return: Option<usize>,
     /// The SQLSTATE with which the statement must be refused whenever it finds a row.
     pub must_fail: Option<&'static str>,
-    /// The SQL, by position, that tries to lock: it never waits, and returns no row only where
-    /// another transaction may have been inside the key.
+    /// The SQL, by position, that never waits. With more SQL after it, under `Alone`, it tries to lock: it
+    /// returns no row only where another transaction may have been inside the key.
     pub at_once: Option<usize>,
     /// Places that one run of the statement asks for.
     pub places: usize,
@@ -245,7 +245,7 @@ impl Workload {
 
     fn transaction(&self, rng: &mut Rng, client: usize, number: usize) -> Txn {
         let isolation = self.isolation[rng.below(self.isolation.len() as u64) as usize];
-        let lock_timeout_ms = rng.percent(self.impatient).then(|| 1 + rng.below(20));
+        let lock_timeout_ms = rng.percent(self.impatient).then(|| 3 + rng.below(20));
         // Drawn only where it is wanted: otherwise a seed gives what it gave without it.
         let hurried = self.hurried > 0 && rng.percent(self.hurried);
         let statement_timeout_ms = hurried.then(|| 1 + rng.below(50));

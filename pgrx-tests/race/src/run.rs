@@ -13,7 +13,11 @@ use std::time::{Duration, Instant};
 
 /// Every transaction leaves its number here, and so is known to have committed although the answer to
 /// its COMMIT was lost. Its transaction id would not do: after a crash the server may assign it again.
-const LEDGER: &str = "CREATE TABLE ledger (txn bigint PRIMARY KEY)";
+/// Who signs waits for the ledger to grow, if need be, however impatient the transaction. The function has a name
+/// that pg_catalog does not: its own would come first.
+const LEDGER: &str = "CREATE TABLE ledger (txn bigint PRIMARY KEY); \
+                      CREATE FUNCTION sign_ledger(bigint) RETURNS void LANGUAGE sql SET lock_timeout = 0 \
+                      AS 'INSERT INTO ledger VALUES ($1)'";
 
 /// The sessions of a workload, kept from round to round: the guards' per-session caches then meet
 /// tables that were dropped and made again.
@@ -140,7 +144,21 @@ impl Harness {
         if self.admin.rows("SELECT 1").is_err() {
             self.admin.reconnect()?;
         }
+        if self.faults.end_backends(workload) && !workload.no_block {
+            self.audit(&history)?;
+        }
         Ok(history)
+    }
+
+    /// Whether exactly the transactions that count as committed have signed.
+    fn audit(&mut self, history: &History) -> Result<(), String> {
+        let rows = self.admin.until_done("SELECT count(*) FROM ledger")?;
+        let signed = rows.first().and_then(|row| row[0].as_deref()).unwrap_or_default();
+        let committed = history.committed().count().to_string();
+        match signed == committed {
+            true => Ok(()),
+            false => Err(format!("{signed} signed, and {committed} transactions committed")),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! One client connection: connects, sends, tells a lost connection from an error.
 
 use crate::history::Reply;
+use postgres::error::SqlState;
 use postgres::{Client, NoTls, SimpleQueryMessage};
 use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,11 +19,19 @@ const RECONNECT_FOR: Duration = Duration::from_secs(60);
 /// Errors that pass by themselves.
 const PASSING: &[&str] = &["40P01", "53200", "55P03"];
 
+/// For a transaction with a short lock_timeout: the server tells what a lock wait is for. lock_timeout also ends
+/// waits of Postgres's own, where a table or an index grows by a page or VACUUM cuts one off, and on a busy
+/// machine these take long enough.
+pub const IMPATIENT: &str = "SET LOCAL deadlock_timeout = '1ms'; SET LOCAL log_lock_waits = on; \
+                             SET LOCAL client_min_messages = log";
+
 pub struct Session {
     dsn: String,
     /// Sent after connecting, each time.
     settings: String,
     client: Client,
+    /// What the server said it was waiting for; see `IMPATIENT`.
+    awaited: Arc<Mutex<Option<String>>>,
     pub pid: i32,
 }
 
@@ -31,6 +41,13 @@ impl Session {
         let mut config: postgres::Config = dsn.parse().map_err(failed)?;
         config.application_name(APPLICATION);
         config.connect_timeout(Duration::from_secs(10));
+        let awaited = Arc::new(Mutex::new(None));
+        let told = awaited.clone();
+        config.notice_callback(move |notice| {
+            if let Some(lock) = lock_waited_for(notice.message()) {
+                *told.lock().unwrap_or_else(|e| e.into_inner()) = Some(lock.to_string());
+            }
+        });
         let mut client = config.connect(NoTls).map_err(failed)?;
         // A statement that takes 30 s waits for something that never comes; its 57014 is a failure
         // in every workload. Deadlocks are part of the workloads: a second for each would leave
@@ -48,6 +65,7 @@ impl Session {
             settings: settings.to_string(),
             pid: row.get(0),
             client,
+            awaited,
         })
     }
 
@@ -70,6 +88,7 @@ impl Session {
 
     /// Sends SQL; the lines after a first line `COPY ... FROM STDIN` are its data.
     pub fn send(&mut self, sql: &str) -> Reply {
+        self.awaited().take();
         let done = match sql.split_once('\n').filter(|(first, _)| first.starts_with("COPY ")) {
             Some((copy, data)) => self.copy(copy, data),
             None => self.client.simple_query(sql).map(rows),
@@ -79,14 +98,21 @@ impl Session {
             Err(error) => match error.as_db_error() {
                 Some(db) if db.severity() != "FATAL" && db.severity() != "PANIC" => Reply::Error {
                     code: db.code().code().to_string(),
-                    message: match db.detail() {
-                        Some(detail) => format!("{} ({detail})", db.message()),
-                        None => db.message().to_string(),
+                    message: match (db.detail(), self.awaited().take()) {
+                        (_, Some(lock)) if *db.code() == SqlState::LOCK_NOT_AVAILABLE => {
+                            format!("{} ({WAITING}{lock})", db.message())
+                        }
+                        (Some(detail), _) => format!("{} ({detail})", db.message()),
+                        (None, _) => db.message().to_string(),
                     },
                 },
                 _ => Reply::Lost(describe(&error)),
             },
         }
+    }
+
+    fn awaited(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.awaited.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// As `rows`, again and again through what the harness itself does to the server: a lost
@@ -122,6 +148,20 @@ impl Session {
             Reply::Lost(text) => Err(format!("connection lost: {text}\n  in: {sql}")),
         }
     }
+}
+
+const WAITING: &str = "waiting for ";
+
+/// From `process 7 still waiting for ShareLock on transaction 745 after 1.023 ms`, the lock.
+fn lock_waited_for(message: &str) -> Option<&str> {
+    let (_, lock) = message.split_once(" still waiting for ")?;
+    Some(lock.split_once(" after ").map_or(lock, |(lock, _)| lock))
+}
+
+/// Whether a lock_timeout ended a wait for another session's row, key or slot, as far as the server has said.
+pub fn waited_for_a_writer(message: &str) -> bool {
+    let own = [" on extension of relation ", " on relation "];
+    message.split_once(WAITING).is_some_and(|(_, lock)| !own.iter().any(|own| lock.contains(own)))
 }
 
 fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<Row> {

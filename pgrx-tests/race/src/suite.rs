@@ -1,6 +1,6 @@
 //! Runs workloads against the guards, or the broken guards against the harness.
 
-use crate::checks::{check, WAITED_WITH_ROOM};
+use crate::checks::check;
 use crate::cli::Options;
 use crate::history::{History, Violation};
 use crate::language::{Script, Workload};
@@ -140,9 +140,6 @@ fn rounds_with(
         let history = harness.round(workload, &script, seed, end)?;
         totals.add(&history);
         let broken = check(workload, &history, &mut harness.admin)?;
-        if may_be_an_accident(&broken) && !shows_again(harness, workload, &script, seed)? {
-            continue;
-        }
         if let Some(first) = main_one(&broken, expected) {
             let failed = (script, history, first.clone());
             let budget = if options.self_test { time / 4 } else { SHRINK_FOR };
@@ -156,34 +153,6 @@ fn rounds_with(
         }
     }
     Ok((totals, failure))
-}
-
-/// Whether nothing is wrong but that somebody waited where there was room. Postgres itself waits for a
-/// moment where a table or an index grows by a page; lock_timeout counts that, and on a busy machine it
-/// can take longer.
-fn may_be_an_accident(broken: &[Violation]) -> bool {
-    !broken.is_empty() && broken.iter().all(|v| v.invariant == WAITED_WITH_ROOM)
-}
-
-/// Whether the script breaks an invariant in two of eight further runs. A guard that waits where it need
-/// not does so in every third or so.
-fn shows_again(
-    harness: &mut Harness,
-    workload: &Workload,
-    script: &Script,
-    seed: u64,
-) -> Result<bool, String> {
-    let mut shown = 0;
-    for _ in 0..8 {
-        let history = harness.round(workload, script, seed, Instant::now() + ROUND_AT_MOST)?;
-        if !check(workload, &history, &mut harness.admin)?.is_empty() {
-            shown += 1;
-        }
-        if shown == 2 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The broken invariant to report: the expected one where there is one, else the first.

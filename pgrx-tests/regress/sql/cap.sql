@@ -175,3 +175,18 @@ SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'adopted'::regclass O
 SELECT * FROM adopted ORDER BY id;
 INSERT INTO adopted VALUES (4, 1) RETURNING n;
 DROP TABLE adopted;
+
+-- Columns may have the names that raceguard's own statements use.
+CREATE TABLE odd (id int PRIMARY KEY, raceguard_k1 int, raceguard_row text, counts boolean DEFAULT true, r int, x int, n int, nth int,
+    place int, spot int, member int, free int);
+INSERT INTO odd (id, raceguard_k1, r) VALUES (1, 1, 1), (2, 1, 1), (3, 2, 1);
+SELECT raceguard.add_cap('odd', 'raceguard_k1, r', 1, predicate => 'counts');
+SELECT raceguard.add_cap('odd', 'raceguard_k1, r', 2, predicate => 'counts');
+SELECT id, slot FROM odd ORDER BY id;
+SELECT raceguard.set_cap('odd', 1);
+SELECT raceguard.insert_next_slot('odd', '{"id": 4, "raceguard_row": "whole", "raceguard_k1": 2, "r": 1}');
+CREATE TABLE lone (raceguard_row int);
+SELECT raceguard.add_cap('lone', '(1)', 1, slot_column => 'given');
+SELECT raceguard.insert_next_slot('lone', '{}');
+SELECT raceguard.insert_next_slot('lone', '{}', on_full => 'null');
+DROP TABLE odd, lone;

@@ -9,7 +9,7 @@ INSERT INTO t (id, k) SELECT n, n % 3 FROM generate_series(1, 8) n;
 
 SELECT raceguard.add_cap(NULL, 'k', 3);
 :code
-SELECT raceguard.add_cap('t', NULL, 3);
+SELECT raceguard.add_cap('t', NULL, 7);
 :code
 SELECT raceguard.add_cap('t', 'k', NULL);
 :code
@@ -90,7 +90,9 @@ SELECT raceguard.add_cap('f', 'k', 3);
 SELECT raceguard.add_cap('pg_class', 'relname', 3);
 :code
 CREATE TABLE parted (k int, day date) PARTITION BY RANGE (day);
+\set VERBOSITY sqlstate
 SELECT raceguard.add_cap('parted', 'k', 3);
+\set VERBOSITY default
 :code
 -- Not the owner.
 CREATE ROLE raceguard_cap_stranger;
@@ -174,23 +176,23 @@ CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_
 INSERT INTO w VALUES (1);
 :code
 DROP TRIGGER a ON w;
-CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard();
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard();
 INSERT INTO w VALUES (1);
 :code
 DROP TRIGGER a ON w;
-CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot');
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot');
 INSERT INTO w VALUES (1);
 :code
 DROP TRIGGER a ON w;
-CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot', 'slots=many');
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot', 'slots=many');
 INSERT INTO w VALUES (1);
 :code
 DROP TRIGGER a ON w;
-CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('note', 'slots=3');
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('note', 'slots=3');
 INSERT INTO w VALUES (1);
 :code
 DROP TRIGGER a ON w;
-CREATE TRIGGER a BEFORE INSERT ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot', 'slots=3');
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON w FOR EACH ROW EXECUTE FUNCTION raceguard.cap_guard('slot', 'slots=3');
 INSERT INTO w VALUES (1);
 :code
 DROP TABLE w;

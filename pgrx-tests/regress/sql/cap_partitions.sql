@@ -9,7 +9,9 @@ ALTER TABLE visits_june DROP COLUMN gone;
 ALTER TABLE visits ATTACH PARTITION visits_june FOR VALUES FROM ('2024-06-01') TO ('2024-07-01');
 INSERT INTO visits VALUES (1, 1, '2024-05-01'), (2, 1, '2024-05-01'), (3, 1, '2024-06-01');
 -- The key has to cover the partition key.
+\set VERBOSITY sqlstate
 SELECT raceguard.add_cap('visits', 'room', 3);
+\set VERBOSITY terse
 SELECT raceguard.add_cap('visits', 'room, day', 2);
 SELECT tableoid::regclass, id, slot FROM visits ORDER BY id;
 SELECT target, guard FROM raceguard.guards;

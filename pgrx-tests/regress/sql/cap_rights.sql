@@ -27,6 +27,12 @@ INSERT INTO seats (id, k) VALUES (3, 1);
 INSERT INTO seats (id, k) VALUES (4, 2) RETURNING slot;
 SELECT raceguard.insert_next_slot('seats', '{"id": 5, "k": 2}');
 SELECT raceguard.insert_next_slot('seats', '{"id": 6, "k": 2}', on_full => 'null');
+-- Slots tell how many rows there are, hidden ones included, also of keys under which no policy would let
+-- the writer put a row: no answer under row security.
+SELECT raceguard.next_free_slot('seats', '1');
+SET ROLE raceguard_cap_owner;
+SELECT raceguard.next_free_slot('seats', '1') IS NULL AS full;
+SET ROLE raceguard_cap_writer;
 -- insert_or_get neither returns nor names a row that the policy hides.
 SET ROLE raceguard_cap_owner;
 ALTER TABLE seats ADD UNIQUE (id);
@@ -40,6 +46,15 @@ SELECT raceguard.add_cap('closed', 'k', 2);
 SET ROLE raceguard_cap_writer;
 SELECT raceguard.next_free_slot('closed', '1');
 SELECT raceguard.insert_next_slot('closed', '{"k": 1}');
+-- Nor with a right to other writes: it takes an INSERT to learn it by trying.
+SET ROLE raceguard_cap_owner;
+GRANT SELECT (k), UPDATE, DELETE ON closed TO raceguard_cap_writer;
+SET ROLE raceguard_cap_writer;
+SELECT raceguard.next_free_slot('closed', '1');
+SET ROLE raceguard_cap_owner;
+GRANT INSERT (k) ON closed TO raceguard_cap_writer;
+SET ROLE raceguard_cap_writer;
+SELECT raceguard.next_free_slot('closed', '1');
 -- An owner under FORCE ROW LEVEL SECURITY does not see all rows: numbering refuses.
 SET ROLE raceguard_cap_owner;
 CREATE TABLE forced (id int, k int, who text DEFAULT 'nobody');

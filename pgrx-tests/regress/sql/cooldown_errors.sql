@@ -144,11 +144,11 @@ ALTER TABLE posts DROP COLUMN shown;
 SELECT refused($$ INSERT INTO posts (id, title, at) VALUES (3, 'x', '2026-01-01') $$);
 SELECT raceguard.drop_guard('posts', 'cooldown');
 INSERT INTO posts (id, title, at) VALUES (3, 'x', '2026-01-01');
-SELECT raceguard.add_cooldown('posts', 'id', 'day', '1 day', guard => 'dropped');
+SELECT raceguard.add_cooldown('posts', 'id', 'day', '1 day', own_past => true, guard => 'dropped');
 ALTER TABLE posts DROP COLUMN day;
 SELECT refused($$ INSERT INTO posts (id) VALUES (4) $$);
 SELECT raceguard.drop_guard('posts', 'dropped');
-SELECT raceguard.add_cooldown('posts', 'id', 'at', '1 day');
+SELECT raceguard.add_cooldown('posts', 'id', 'at', '1 day', own_past => true);
 ALTER TABLE posts DROP COLUMN made, ALTER COLUMN at TYPE text;
 SELECT refused($$ INSERT INTO posts (id, at) VALUES (4, '2026-01-01') $$);
 SELECT raceguard.drop_guard('posts', 'cooldown');
@@ -171,7 +171,7 @@ DROP TRIGGER g ON t;
 CREATE FUNCTION attach(arguments text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE said text;
 BEGIN
-    EXECUTE format('CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION raceguard.cooldown_guard(%s)', arguments);
+    EXECUTE format('CREATE TRIGGER g AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION raceguard.cooldown_guard(%s)', arguments);
     said := refused('INSERT INTO t VALUES (2, ''2026-01-01'')');
     DROP TRIGGER g ON t;
     RETURN said;
@@ -189,8 +189,8 @@ SELECT attach($$'k k', 'at=at', 'period=1 day'$$);
 SELECT attach($$'k', 'at=k', 'period=1 day'$$);
 SELECT attach($$'k', 'at=at', 'period=1 day', 'predicate=k'$$);
 SELECT attach($$'k', 'at=at', 'period=1 day'$$);
--- By hand it is a guard like any other, the WHEN clause included.
-CREATE TRIGGER by_hand AFTER INSERT OR UPDATE ON t FOR EACH ROW WHEN (NEW.k > 0)
+-- By hand it is a guard like any other.
+CREATE TRIGGER by_hand AFTER INSERT OR UPDATE ON t FOR EACH ROW
     EXECUTE FUNCTION raceguard.cooldown_guard('k', 'period=1 day', 'at=at');
 SELECT refused($$ INSERT INTO t VALUES (7, '2026-01-01'), (7, '2026-01-01') $$);
 SELECT guard, kind FROM raceguard.guards;
@@ -226,5 +226,18 @@ SELECT format('%I.%I', schemaname, indexname) AS index FROM pg_indexes WHERE sch
 DROP INDEX :index;
 SELECT refused(format($$ INSERT INTO %s VALUES (1, '2026-01-01', 1) $$, oid::regclass)) FROM pg_class WHERE relname = repeat('t', 62) || '"';
 SELECT raceguard.drop_guard(oid, 'it''s "new"') FROM pg_class WHERE relname = repeat('t', 62) || '"';
+-- A guard that has lost its index is given one by the same call again; one that runs down does not serve.
+CREATE TABLE calls (caller int, at timestamptz);
+SELECT raceguard.add_cooldown('calls', 'caller', 'at', '1 hour');
+DROP INDEX calls_cooldown_idx;
+CREATE INDEX ON calls (caller, at DESC);
+INSERT INTO calls VALUES (1, '2026-03-01 12:00+00');
+SELECT raceguard.add_cooldown('calls', 'caller', 'at', '1 hour');
+SELECT indexdef FROM pg_indexes WHERE tablename = 'calls' ORDER BY indexdef;
+INSERT INTO calls VALUES (1, '2026-03-01 12:00+00');
+INSERT INTO calls VALUES (1, '2026-03-01 12:30+00');
+SELECT raceguard.add_cooldown('calls', 'caller', 'at', '1 hour');
+DROP TABLE calls;
+
 DROP EXTENSION raceguard CASCADE;
 DROP ROLE cooldown_stranger;

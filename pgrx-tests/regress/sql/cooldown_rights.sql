@@ -33,7 +33,18 @@ SET ROLE cooldown_writer;
 SELECT count(*) FROM posts;
 INSERT INTO posts VALUES (3, 42, '2026-03-02');
 INSERT INTO posts VALUES (3, 43, '2026-03-02');
+-- The next instant tells of rows that the writer may not see: trying may tell it, asking does not.
+SELECT raceguard.next_allowed('posts', '42');
 RESET ROLE;
+-- Nor with a right to other writes: it takes an INSERT to learn it by trying.
+ALTER TABLE posts DISABLE ROW LEVEL SECURITY;
+REVOKE INSERT ON posts FROM cooldown_writer;
+GRANT UPDATE, DELETE ON posts TO cooldown_writer;
+SET ROLE cooldown_writer;
+SELECT raceguard.next_allowed('posts', '42');
+RESET ROLE;
+GRANT INSERT ON posts TO cooldown_writer;
+REVOKE UPDATE, DELETE ON posts FROM cooldown_writer;
 ALTER TABLE posts DISABLE ROW LEVEL SECURITY;
 -- An owner whom row security binds cannot check the rows that stand.
 ALTER TABLE posts OWNER TO cooldown_writer;

@@ -1,4 +1,4 @@
--- Clocks and periods of cooldowns: the arithmetic is that of "at + period" in SQL.
+-- Clocks and periods of cooldowns: the arithmetic is that of "at + period" in SQL, on timestamptz in UTC.
 CREATE EXTENSION raceguard;
 SET TimeZone = 'Europe/Berlin';
 SET DateStyle = 'ISO';
@@ -57,35 +57,48 @@ INSERT INTO bills (client, at) VALUES (1, '2026-03-27');
 INSERT INTO bills (client, at) VALUES (1, '2026-03-28'), (1, '2025-12-31');
 INSERT INTO bills (client, at) VALUES (2, '2024-02-29'), (2, '2024-03-28');
 
--- Days of 23, 24 and 25 hours: Berlin sets its clocks on 2026-03-29 and 2026-10-25.
+-- On timestamptz a day has 24 hours, also where Berlin sets its clocks, on 2026-03-29 and 2026-10-25.
 CREATE TABLE shots (id int GENERATED ALWAYS AS IDENTITY, patient int, at timestamptz);
 SELECT raceguard.add_cooldown('shots', 'patient', 'at', '1 day');
 INSERT INTO shots (patient, at) VALUES (1, '2026-03-28 12:00+01'), (2, '2026-10-24 12:00+02');
-SELECT timestamptz '2026-03-28 12:00+01' + interval '1 day' AS spring, timestamptz '2026-10-24 12:00+02' + interval '1 day' AS autumn;
-INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 11:59:59+02');
-INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 12:00+02');
-INSERT INTO shots (patient, at) VALUES (2, '2026-10-25 12:59+02');
-INSERT INTO shots (patient, at) VALUES (2, '2026-10-25 12:00+01');
--- The neighbour before is found by its own day.
-INSERT INTO shots (patient, at) VALUES (3, '2026-03-29 12:00+02');
+INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 12:59:59+02');
+INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 13:00+02');
+INSERT INTO shots (patient, at) VALUES (2, '2026-10-25 10:59:59+01');
+INSERT INTO shots (patient, at) VALUES (2, '2026-10-25 11:00+01');
+-- The neighbour before is found as well.
+INSERT INTO shots (patient, at) VALUES (3, '2026-03-29 13:00+02');
 INSERT INTO shots (patient, at) VALUES (3, '2026-03-28 12:30+01');
 INSERT INTO shots (patient, at) VALUES (3, '2026-03-28 12:00+01');
--- Hours are hours, whatever the clocks say.
-SELECT raceguard.add_cooldown('shots', 'patient', 'at', '24 hours', guard => 'hours');
+-- Months are those of UTC: in Berlin the first row is one of February.
+INSERT INTO shots (patient, at) VALUES (5, '2026-02-01 00:30+01');
 SELECT raceguard.drop_guard('shots', 'cooldown');
-DELETE FROM shots;
-SELECT raceguard.add_cooldown('shots', 'patient', 'at', '24 hours', guard => 'hours');
-INSERT INTO shots (patient, at) VALUES (1, '2026-03-28 12:00+01');
-INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 12:59+02');
-INSERT INTO shots (patient, at) VALUES (1, '2026-03-29 13:00+02');
--- While the clocks go back, a later row's day can end before an earlier row's: all rows within the
--- earlier day count.
-SELECT raceguard.drop_guard('shots', 'hours');
-SELECT raceguard.add_cooldown('shots', 'patient', 'at', '1 day', max_rows => 2);
-SELECT timestamptz '2026-10-25 02:50+02' + interval '1 day' AS first_ends, timestamptz '2026-10-25 02:10+01' + interval '1 day' AS second_ends;
-INSERT INTO shots (patient, at) VALUES (4, '2026-10-25 02:50+02'), (4, '2026-10-25 02:10+01');
-INSERT INTO shots (patient, at) VALUES (4, '2026-10-26 02:30+01');
-INSERT INTO shots (patient, at) VALUES (4, '2026-10-26 02:50+01');
+SELECT raceguard.add_cooldown('shots', 'patient', 'at', '1 month', predicate => 'patient = 5');
+INSERT INTO shots (patient, at) VALUES (5, '2026-03-01 00:29:59+01');
+INSERT INTO shots (patient, at) VALUES (5, '2026-03-01 00:30+01');
+-- A month from 31 January, 1:00, ends before one from 30 January, 2:00: all rows within the earlier one count.
+SELECT raceguard.add_cooldown('shots', 'patient', 'at', '1 month', max_rows => 2, predicate => 'patient = 6', guard => 'two');
+INSERT INTO shots (patient, at) VALUES (6, '2021-01-30 02:00+00'), (6, '2021-01-31 01:00+00');
+INSERT INTO shots (patient, at) VALUES (6, '2021-02-28 01:30+00');
+INSERT INTO shots (patient, at) VALUES (6, '2021-02-28 02:00+00');
+
+-- No TimeZone of the writer changes the length of a period, however its rules are made, nor what stands
+-- already or comes next.
+CREATE TABLE posts (user_id int, at timestamptz);
+SELECT raceguard.add_cooldown('posts', 'user_id', 'at', '7 days');
+INSERT INTO posts VALUES (1, '2026-02-26 10:00+00');
+SET TimeZone = 'AAA24BBB-24,J60/12,J300';
+SELECT timestamptz '2026-02-26 10:00+00' + interval '7 days' < timestamptz '2026-03-04 10:00+00' AS shorter;
+INSERT INTO posts VALUES (1, '2026-03-03 11:00+00');
+INSERT INTO posts VALUES (1, '2026-02-21 11:00+00');
+UPDATE posts SET at = '2026-02-26 10:00:01+00';
+DELETE FROM posts;
+INSERT INTO posts SELECT 2, clock_timestamp();
+SELECT raceguard.next_allowed('posts', '2') > now() + interval '167 hours' AS seven_days;
+SELECT raceguard.drop_guard('posts', 'cooldown');
+TRUNCATE posts;
+INSERT INTO posts VALUES (3, '2026-02-26 10:00+00'), (3, '2026-03-03 11:00+00');
+SELECT raceguard.add_cooldown('posts', 'user_id', 'at', '7 days');
+SET TimeZone = 'Europe/Berlin';
 
 -- The ends of time: as in SQL, a period may not go past them.
 INSERT INTO bills (client, at) VALUES (9, '294276-12-31');

@@ -45,7 +45,9 @@ SELECT * FROM posts ORDER BY id;
 UPDATE orders SET address = 'B Street', version = 1 WHERE id = 1;
 INSERT INTO posts VALUES (3, 8, '2026-03-02 10:00+00', 1), (4, 8, '2026-03-02 10:01+00', 2);
 INSERT INTO posts VALUES (5, 9, '2026-03-02 10:00+00');
+\set VERBOSITY sqlstate
 SELECT raceguard.lock_key('posts', 7);
+\set VERBOSITY default
 
 -- Installed again, in the session that knew the old one: the same calls take over what stands.
 CREATE EXTENSION raceguard;

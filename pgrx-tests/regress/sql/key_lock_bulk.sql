@@ -1,7 +1,7 @@
 -- Bulk jobs on default settings: a million keys in one statement. One lock per key would fill the
 -- server's lock table (53200) at some ten thousand keys.
 CREATE EXTENSION raceguard;
-SHOW max_locks_per_transaction;
+SELECT setting = boot_val AS as_shipped FROM pg_settings WHERE name = 'max_locks_per_transaction';
 SHOW raceguard.max_key_locks;
 CREATE TABLE bulk (id int, n int) WITH (autovacuum_enabled = off);
 SELECT raceguard.add_key_lock('bulk', 'id');
@@ -54,6 +54,43 @@ UPDATE bulk SET n = n + 1 WHERE id <= 100000;
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
 SET raceguard.max_key_locks = 0;
+
+-- The limit decides whom a few keys block, so not everyone may set it: two keys of somebody who may write
+-- the table are two keys, and a third key stays free.
+CREATE ROLE raceguard_bulk_writer;
+GRANT INSERT ON bulk TO raceguard_bulk_writer;
+SET ROLE raceguard_bulk_writer;
+SET raceguard.max_key_locks = 1;
+SET LOCAL raceguard.max_key_locks = 1;
+SELECT set_config('raceguard.max_key_locks', '1', true);
+ALTER ROLE raceguard_bulk_writer SET raceguard.max_key_locks = 1;
+BEGIN;
+SELECT raceguard.lock_keys('bulk', '[1, 2]');
+SELECT locked, count(*) FROM raceguard.locks GROUP BY locked;
+ROLLBACK;
+RESET ROLE;
+-- A superuser may let a role that runs bulk jobs.
+GRANT SET ON PARAMETER raceguard.max_key_locks TO raceguard_bulk_writer;
+SET ROLE raceguard_bulk_writer;
+SET raceguard.max_key_locks = 1;
+BEGIN;
+SELECT raceguard.lock_keys('bulk', '[1, 2]');
+SELECT locked, count(*) FROM raceguard.locks GROUP BY locked;
+ROLLBACK;
+RESET raceguard.max_key_locks;
+RESET ROLE;
+-- Set before the library is loaded it has no more effect.
+REVOKE SET ON PARAMETER raceguard.max_key_locks FROM raceguard_bulk_writer;
+\c -
+SET ROLE raceguard_bulk_writer;
+SET raceguard.max_key_locks = 1;
+BEGIN;
+SELECT raceguard.lock_keys('bulk', '[1, 2]');
+SELECT locked, count(*) FROM raceguard.locks GROUP BY locked;
+ROLLBACK;
+RESET ROLE;
+DROP OWNED BY raceguard_bulk_writer;
+DROP ROLE raceguard_bulk_writer;
 
 -- A guard with a namespace takes every lock one by one: 53200, and its HINT says why.
 SELECT raceguard.add_key_lock('bulk', 'id', namespace => 5000, replace => true);

@@ -20,7 +20,9 @@ BEGIN
     PERFORM raceguard.add_key_lock('t', quote_ident(col), replace => true);
     EXECUTE format('INSERT INTO t (%I) VALUES (%L), (%L)', col, one, other);
     PERFORM raceguard.lock_key('t', other);
-    PERFORM raceguard.lock_keys('t', jsonb_build_array(one, other));
+    -- A key of type jsonb stands in the list as itself, any other as a string.
+    PERFORM raceguard.lock_keys('t', CASE col
+        WHEN 'j' THEN jsonb_build_array(one::jsonb, other::jsonb) ELSE jsonb_build_array(one, other) END);
     SELECT count(*) INTO n FROM raceguard.locks;
     RAISE EXCEPTION USING ERRCODE = 'KEYS0', MESSAGE = n::text;
 EXCEPTION WHEN SQLSTATE 'KEYS0' THEN
@@ -110,3 +112,59 @@ COMMIT;
 DROP TABLE t;
 DROP TYPE mood, place;
 DROP DOMAIN cents;
+
+-- In a list, a jsonb key that is a string keeps its quotes: "1" and 1 are two keys. So it is for a domain.
+CREATE DOMAIN document AS jsonb;
+CREATE TABLE j1 (k jsonb, d document);
+SELECT raceguard.add_key_lock('j1', 'k');
+BEGIN;
+INSERT INTO j1 (k) VALUES ('"1"'), ('1'), ('"x"'), ('[1]'), ('{"a": "b"}');
+SELECT count(*) AS keys FROM raceguard.locks;
+SELECT raceguard.lock_keys('j1', '["1", 1, "x", [[1]], {"a": "b"}, [null]]');
+SELECT raceguard.lock_key('j1', '"1"'), raceguard.lock_key('j1', '1'::jsonb), raceguard.lock_key('j1', '"x"'::jsonb);
+SELECT count(*) AS keys FROM raceguard.locks;
+COMMIT;
+SELECT raceguard.add_key_lock('j1', 'd', replace => true);
+BEGIN;
+INSERT INTO j1 (d) VALUES ('"1"'), ('"x"');
+SELECT raceguard.lock_keys('j1', '["1", "x"]');
+SELECT count(*) AS keys FROM raceguard.locks;
+COMMIT;
+
+-- A value of type "char", which casts to text and is none.
+CREATE TABLE c1 (k "char", n int);
+SELECT raceguard.add_key_lock('c1', 'k');
+BEGIN;
+INSERT INTO c1 (k) VALUES ('x');
+SELECT raceguard.lock_key('c1', 'x'::"char"), raceguard.try_lock_key('c1', 'x'::"char"), raceguard.lock_key('c1', 'x');
+SELECT count(*) AS keys FROM raceguard.locks;
+COMMIT;
+SELECT raceguard.add_key_lock('c1', 'k, n', replace => true);
+BEGIN;
+INSERT INTO c1 (k, n) VALUES ('x', 1);
+SELECT raceguard.lock_key('c1', 'x'::"char", 1), raceguard.try_lock_key('c1', 'x'::"char", '1'), raceguard.lock_key('c1', 'x', 1);
+SELECT count(*) AS keys FROM raceguard.locks;
+COMMIT;
+
+-- A number has the hash that Postgres's own function for its type gives it, whatever the width.
+CREATE TABLE numbers (s smallint, i int, b bigint);
+CREATE FUNCTION hash_of(kind text, value bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE locked bigint;
+BEGIN
+    PERFORM raceguard.add_key_lock('numbers', kind, replace => true);
+    EXECUTE format('INSERT INTO numbers (%I) VALUES ($1)', kind) USING value;
+    SELECT key_hash INTO STRICT locked FROM raceguard.locks WHERE target = 'numbers'::regclass;
+    RAISE EXCEPTION USING errcode = 'YY000', message = locked;
+EXCEPTION WHEN SQLSTATE 'YY000' THEN
+    RETURN sqlerrm;
+END $$;
+SET client_min_messages = warning;
+SELECT count(*), bool_and(CASE kind
+        WHEN 's' THEN hash_of('s', v) = hashint2(v::int2)::bigint & 4294967295
+        WHEN 'i' THEN hash_of('i', v) = hashint4(v::int4)::bigint & 4294967295
+        ELSE hash_of('b', v) = hashint8(v)::bigint & 4294967295 END) AS the_same
+FROM (VALUES ('s', 16), ('i', 32), ('b', 64)) kinds(kind, bits),
+     (VALUES (0), (1), (-1), (42), (-42), (32767), (-32768), (32768), (-32769), (2147483647), (-2147483648),
+             (2147483648), (-2147483649), (9223372036854775807), (-9223372036854775808)) vals(v)
+WHERE bits = 64 OR v BETWEEN -(1::bigint << bits - 1) AND (1::bigint << bits - 1) - 1;
+RESET client_min_messages;

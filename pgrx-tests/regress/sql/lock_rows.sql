@@ -48,6 +48,14 @@ SELECT raceguard.take('accounts', '{"id": 1}', 'credits', -15);
 COMMIT;
 SELECT * FROM accounts ORDER BY id;
 
+-- How strongly: what pg_locks shows of it is in the isolation specs, here that each is understood.
+BEGIN;
+SELECT strength, (SELECT count(*) FROM raceguard.lock_rows('accounts', '[{"id": 5}, {"id": 1}]', 'nowait', strength))
+    FROM (VALUES ('key share'), ('share'), ('no key update'), ('update')) AS s(strength);
+ROLLBACK;
+SELECT raceguard.lock_rows('accounts', '[{"id": 1}]', strength => 'exclusive');
+SELECT raceguard.lock_rows('accounts', '[{"id": 1}]', strength => NULL);
+
 -- Bad arguments.
 SELECT raceguard.lock_rows('accounts', '{"id": 1}');
 SELECT raceguard.lock_rows('accounts', '[1]');

@@ -59,10 +59,40 @@ DROP TRIGGER who ON shop.orders;
 SELECT current_user;
 RESET ROLE;
 
+-- Nor does it leave anything behind that would run as whoever writes the child: no setting, no deferred
+-- trigger.
+GRANT UPDATE ON shop.items TO raceguard_clerk;
+SET ROLE raceguard_shop;
+CREATE FUNCTION shop.trap() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM set_config('search_path', 'den', false); RETURN NEW; END $$;
+CREATE TRIGGER trap BEFORE UPDATE ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.trap();
+RESET ROLE;
+SELECT id, version FROM shop.orders ORDER BY id;
+INSERT INTO shop.items VALUES (6, 1, 1);
+SHOW search_path;
+SELECT id, version FROM shop.orders ORDER BY id;
+DROP TRIGGER trap ON shop.orders;
+CREATE CONSTRAINT TRIGGER trap AFTER UPDATE ON shop.orders DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION shop.who();
+INSERT INTO shop.items VALUES (7, 1, 1);
+-- The parent's owner may have it for his own writes.
+SET ROLE raceguard_shop;
+ALTER FUNCTION shop.who() RENAME TO nobody;
+CREATE FUNCTION shop.who() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE WARNING '% moved order %', current_user, NEW.id; RETURN NEW; END $$;
+DROP TRIGGER trap ON shop.orders;
+CREATE CONSTRAINT TRIGGER trap AFTER UPDATE ON shop.orders DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION shop.who();
+INSERT INTO shop.items VALUES (7, 1, 1);
+DROP TRIGGER trap ON shop.orders;
+DELETE FROM shop.items WHERE id IN (6, 7);
+RESET ROLE;
+SELECT id, version FROM shop.orders ORDER BY id;
+
 -- A stranger attaches the trigger function to a table of his own. Without a foreign key:
 SET ROLE raceguard_stranger;
 CREATE TABLE den.items (id int, order_id int);
-CREATE TRIGGER bump AFTER INSERT ON den.items FOR EACH ROW
+CREATE TRIGGER bump AFTER INSERT OR UPDATE OR DELETE ON den.items FOR EACH ROW
     EXECUTE FUNCTION raceguard.parent_version_guard('items_order_id_fkey');
 INSERT INTO den.items VALUES (1, 1);
 -- He may not make one.
@@ -90,13 +120,21 @@ TRUNCATE den.items;
 SELECT raceguard.add_parent_version('den.items', 'shop.orders');
 RESET ROLE;
 SELECT id, version FROM shop.orders ORDER BY id;
--- With UPDATE on the version column he may, by add_parent_version or by hand.
+-- With UPDATE on the version column he may not either while row security of the parent applies to him: by
+-- hand he could not write the rows that it hides.
 GRANT UPDATE (version) ON shop.orders TO raceguard_stranger;
 SET ROLE raceguard_stranger;
+DROP TRIGGER truncated ON den.items;
 ALTER TABLE den.items ENABLE TRIGGER bump;
 INSERT INTO den.items VALUES (2, 2);
+SELECT raceguard.add_parent_version('den.items', 'shop.orders');
+RESET ROLE;
+SELECT id, version FROM shop.orders ORDER BY id;
+-- Without row security he may, by add_parent_version or by hand.
+ALTER TABLE shop.orders DISABLE ROW LEVEL SECURITY;
+SET ROLE raceguard_stranger;
+INSERT INTO den.items VALUES (2, 2);
 DROP TRIGGER bump ON den.items;
-DROP TRIGGER truncated ON den.items;
 SELECT raceguard.add_parent_version('den.items', 'shop.orders');
 INSERT INTO den.items VALUES (3, 2);
 -- Other people's tables stay theirs.
@@ -126,7 +164,7 @@ CREATE TABLE plain (id int);
 CREATE TRIGGER early BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION raceguard.parent_version_guard('x');
 INSERT INTO plain VALUES (1);
 DROP TRIGGER early ON plain;
-CREATE TRIGGER bare AFTER INSERT ON plain FOR EACH ROW EXECUTE FUNCTION raceguard.parent_version_guard();
+CREATE TRIGGER bare AFTER INSERT OR UPDATE OR DELETE ON plain FOR EACH ROW EXECUTE FUNCTION raceguard.parent_version_guard();
 INSERT INTO plain VALUES (1);
 DROP TRIGGER bare ON plain;
 CREATE TRIGGER statement AFTER INSERT ON plain EXECUTE FUNCTION raceguard.parent_version_bump();

@@ -31,6 +31,46 @@ SELECT raceguard.take('products', '{"id": 9}', 'stock', 1);
 -- A NULL quantity holds nothing.
 SELECT raceguard.take('products', '{"id": 1}', 'spare', 1);
 
+-- Nor can anything be put into NULL: it stays NULL, and the amount would be lost.
+SELECT raceguard.take('products', '{"id": 1}', 'spare', -1);
+SELECT raceguard.take('products', '{"id": 1}', 'spare', 0);
+
+-- NaN is above every number to Postgres; to a floor it is nothing, and it swallows what is put back.
+CREATE TABLE odd (id int PRIMARY KEY, n numeric, most numeric);
+INSERT INTO odd VALUES (1, 'NaN', 10), (2, 5, 'NaN'), (3, 'Infinity', 10), (4, '-Infinity', 10);
+SELECT raceguard.take('odd', '{"id": 1}', 'n', 1);
+SELECT raceguard.take('odd', '{"id": 1}', 'n', -1);
+SELECT raceguard.take_all('odd', 'n', '[{"id": 1, "amount": 1}]');
+SELECT raceguard.take_all('odd', 'n', '[{"id": 1, "amount": -1}]');
+SELECT raceguard.take('odd', '{"id": 3}', 'n', 1);
+SELECT raceguard.take('odd', '{"id": 4}', 'n', 1);
+
+-- A ceiling: a number, or a column of the same row. Taking is never refused for it.
+CREATE TABLE plans (id int PRIMARY KEY, used int NOT NULL, quota bigint, label text, "100" int);
+INSERT INTO plans VALUES (1, 8, 10, 'a', 9), (2, 8, NULL, 'b', 9), (3, 20, 10, 'c', 9);
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -2, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -5, at_most => '14.5');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -4, at_most => '14.5');
+SELECT raceguard.take('plans', '{"id": 2}', 'used', -100, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', 1, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', 0, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', -1, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', 25, at_most => 'quota');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', -1, at_most => 'Infinity');
+SELECT raceguard.take('plans', '{"id": 3}', 'used', -1, at_most => NULL);
+-- A column goes before a number; the number can be written another way.
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => '100');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => '100.0');
+-- A ceiling of NaN admits nothing.
+SELECT raceguard.take('odd', '{"id": 2}', 'n', -1, at_most => 'most');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => 'NaN');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => 'Quota');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => 'label');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => '12 monkeys');
+SELECT raceguard.take('plans', '{"id": 1}', 'used', -1, at_most => '');
+SELECT id, used FROM plans ORDER BY id;
+
 -- Every exact type; an amount that a column would round is refused, not rounded.
 SELECT raceguard.take('products', '{"id": 1}', 'small', 0.0 + 1),
        raceguard.take('products', '{"id": 1}', 'large', 100),

@@ -3,6 +3,7 @@
 
 use crate::history::{History, Reply, Violation};
 use crate::language::Workload;
+use crate::session::waited_for_a_writer;
 
 pub const UNEXPECTED: &str = "no unexpected error";
 pub const SWALLOWED: &str = "no row swallowed";
@@ -29,9 +30,14 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
                 }
             }
             let failed_at = step.sent.len().checked_sub(1);
-            let timed_out = step.error().is_some_and(|(code, _)| code == "55P03");
-            if timed_out && failed_at.is_some() && statement.at_once == failed_at {
-                fail(WAITED, "ran into lock_timeout".to_string());
+            let timed_out = step
+                .error()
+                .filter(|(code, message)| *code == "55P03" && waited_for_a_writer(message));
+            if let Some((_, message)) = timed_out
+                && failed_at.is_some()
+                && statement.at_once == failed_at
+            {
+                fail(WAITED, message.to_string());
             }
             let finished = step.sent.len() == statement.sql.len();
             let Some(Reply::Rows(rows)) = step.sent.last().map(|s| &s.reply) else {
@@ -40,21 +46,21 @@ pub fn check(workload: &Workload, history: &History) -> Vec<Violation> {
             if let (true, Some(code)) = (finished && !rows.is_empty(), statement.must_fail) {
                 fail(UNREFUSED, format!("passed, and had to be refused with {code}"));
             }
-            if let (true, Some(must)) = (finished, statement.must_return) {
-                if rows.len() != must {
-                    fail(SWALLOWED, format!("{} rows came back and not {must}", rows.len()));
-                }
+            if let (true, Some(must)) = (finished, statement.must_return)
+                && rows.len() != must
+            {
+                fail(SWALLOWED, format!("{} rows came back and not {must}", rows.len()));
             }
         }
-        if let Some((code, message)) = &txn.commit_error {
-            if !workload.allowed.contains(&code.as_str()) {
-                broken.push(Violation {
-                    invariant: UNEXPECTED.to_string(),
-                    key: None,
-                    at: Some(txn.end_sent),
-                    what: format!("client {}, COMMIT: {code}: {message}", txn.client),
-                });
-            }
+        if let Some((code, message)) = &txn.commit_error
+            && !workload.allowed.contains(&code.as_str())
+        {
+            broken.push(Violation {
+                invariant: UNEXPECTED.to_string(),
+                key: None,
+                at: Some(txn.end_sent),
+                what: format!("client {}, COMMIT: {code}: {message}", txn.client),
+            });
         }
     }
     broken

@@ -11,6 +11,7 @@
 use super::LINGERS;
 use crate::history::{Fact, History, StepLog, TxnLog, Violation};
 use crate::language::{Effect, Workload};
+use crate::session::waited_for_a_writer;
 use std::collections::BTreeMap;
 
 pub const TOO_MANY: &str = "never too many rows";
@@ -64,7 +65,9 @@ impl Rule<'_> {
                     broken.extend(self.had_room(workload, txn, position, step, &stays));
                 }
                 broken.extend(not_there(txn, position, step, &stays));
-                let waited = step.error().is_some_and(|(code, _)| code == "55P03");
+                let waited = step
+                    .error()
+                    .is_some_and(|(code, message)| code == "55P03" && waited_for_a_writer(message));
                 if waited && self.period.is_none() {
                     broken.extend(self.no_need_to_wait(workload, history, txn, step, &stays));
                 }

@@ -104,17 +104,17 @@ pub fn versioned(invariant: usize, history: &History) -> Vec<Violation> {
             continue;
         };
         let state = text(&seen.row[2..].to_vec());
-        if let Some((before, was)) = last.get(&key) {
-            if version < *before || (version == *before && state != *was) {
-                broken.push(Violation {
-                    invariant: VERSIONED.to_string(),
-                    key: Some(key),
-                    at: Some(seen.at),
-                    what: format!(
-                        "key {key} went from version {before} ({was}) to version {version} ({state})"
-                    ),
-                });
-            }
+        if let Some((before, was)) = last.get(&key)
+            && (version < *before || (version == *before && state != *was))
+        {
+            broken.push(Violation {
+                invariant: VERSIONED.to_string(),
+                key: Some(key),
+                at: Some(seen.at),
+                what: format!(
+                    "key {key} went from version {before} ({was}) to version {version} ({state})"
+                ),
+            });
         }
         last.insert(key, (version, state));
     }

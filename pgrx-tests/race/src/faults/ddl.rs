@@ -1,4 +1,5 @@
-//! What a DBA does to tables in use that no client may notice but by waiting.
+//! What a DBA does to tables in use that no client may notice but by waiting, or by a refusal while a
+//! trigger that a guard relies on is disabled.
 
 use super::pause;
 use crate::history::Reply;
@@ -34,6 +35,9 @@ pub const SETTINGS: &str = "SET lock_timeout = '500ms'";
 
 /// Codes with which the DDL itself may give up, to be tried again.
 const GIVES_UP: &[&str] = &["55P03", "40P01"];
+
+/// What a write may fail with while a guard is not whole.
+pub const NOT_WHOLE: &str = "55000";
 
 /// Returns how many statements were carried out.
 pub fn run(
@@ -80,12 +84,15 @@ fn statements(workload: &Workload, session: &mut Session) -> Result<Vec<String>,
     }
     statements.sort();
     statements.dedup();
-    // A cap that its own clients change is no longer the one that the migration asks for.
-    let resized = |s: &Statement| s.sql.iter().any(|sql| sql.contains("raceguard.set_cap"));
-    if workload.statements.iter().any(resized) {
+    // A guard that was changed since, by clients or before they came, is no longer the one that the migration
+    // asks for.
+    let changes = |sql: &str| sql.contains("raceguard.set_");
+    let changed = |s: &Statement| s.sql.iter().any(|sql| changes(sql));
+    if workload.statements.iter().any(changed) || workload.guard.iter().any(|sql| changes(sql)) {
         return Ok(statements);
     }
     for add in &workload.guard {
+        statements.extend(disable_of(add));
         if let Some(drop) = drop_of(add) {
             // An old migration that is run again, and one that changes its mind.
             statements.push(add.to_string());
@@ -102,9 +109,24 @@ fn drop_of(add: &str) -> Option<String> {
     Some(format!("SELECT raceguard.drop_guard('{table}', '{kind}')"))
 }
 
+/// What leaves a guard without the trigger that it relies on, until its `add_*` is called again. Its writers
+/// may then be refused with [`NOT_WHOLE`].
+pub fn disable_of(add: &str) -> Option<String> {
+    let table = add.strip_prefix("SELECT raceguard.add_cap('")?.split('\'').next()?;
+    Some(format!("ALTER TABLE {table} DISABLE TRIGGER zz_raceguard_cap_full"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::drop_of;
+    use super::{disable_of, drop_of};
+
+    #[test]
+    fn only_caps_rely_on_another_trigger() {
+        let disabled = disable_of("SELECT raceguard.add_cap('posts', 'user_id', 3)");
+        let expected = "ALTER TABLE posts DISABLE TRIGGER zz_raceguard_cap_full";
+        assert_eq!(disabled.as_deref(), Some(expected));
+        assert_eq!(disable_of("SELECT raceguard.add_version('posts')"), None);
+    }
 
     #[test]
     fn only_guards_are_taken_away() {

@@ -1,8 +1,8 @@
 //! Cooldowns that let too much through, or too little.
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
-use crate::checks::{HAD_ROOM, TOO_MANY};
-use crate::workloads::cooldown::{one_unguarded, partitions_unguarded};
+use crate::checks::{HAD_ROOM, TOO_MANY, UNEXPECTED};
+use crate::workloads::cooldown::{one_unguarded, own_past_unguarded, partitions_unguarded};
 
 const TRIGGER: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON posts \
                        FOR EACH ROW EXECUTE FUNCTION guard()";
@@ -48,6 +48,25 @@ const ONE_TOO_FAR: &str = guard!(
     "p.at >= NEW.at - interval '24 hours' AND p.at <= NEW.at + interval '24 hours'"
 );
 
+const EMAILS_TRIGGER: &str = "CREATE TRIGGER guard BEFORE UPDATE ON emails \
+                              FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// Looks into the table for a row of the key that is too close: there is only the one being written.
+const ANOTHER_ROW: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF EXISTS (SELECT FROM emails e WHERE e.id = NEW.id AND e.ctid <> OLD.ctid AND e.at <> NEW.at \
+               AND e.at > NEW.at - interval '24 hours') \
+    THEN RAISE 'too early' USING ERRCODE = 'RG429'; END IF; RETURN NEW; END $$";
+
+const OWN_PAST: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF NEW.at <> OLD.at AND NEW.at < OLD.at + interval '24 hours' \
+    THEN RAISE 'too early' USING ERRCODE = 'RG429'; END IF; RETURN NEW; END $$";
+
+/// Refuses what is in time as well.
+const OWN_PAST_TOO_FAR: &str =
+    "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF NEW.at <> OLD.at AND NEW.at <= OLD.at + interval '24 hours' \
+    THEN RAISE 'too early' USING ERRCODE = 'RG429'; END IF; RETURN NEW; END $$";
+
 pub fn all() -> Vec<SelfTest> {
     let plain = || at_read_committed(one_unguarded());
     let caught = Verdict::Caught;
@@ -68,5 +87,23 @@ pub fn all() -> Vec<SelfTest> {
         ),
         instead("cooldown_one_too_far", plain(), &[ONE_TOO_FAR, TRIGGER], caught(HAD_ROOM)),
         instead("cooldown_sound", plain(), &[LOCK_HELD, TRIGGER], Verdict::Clean),
+        instead(
+            "cooldown_own_past_of_another_row",
+            at_read_committed(own_past_unguarded()),
+            &[ANOTHER_ROW, EMAILS_TRIGGER],
+            caught(TOO_MANY),
+        ),
+        instead(
+            "cooldown_own_past_too_far",
+            own_past_unguarded(),
+            &[OWN_PAST_TOO_FAR, EMAILS_TRIGGER],
+            caught(UNEXPECTED),
+        ),
+        instead(
+            "cooldown_own_past_sound",
+            own_past_unguarded(),
+            &[OWN_PAST, EMAILS_TRIGGER],
+            Verdict::Clean,
+        ),
     ]
 }

@@ -7,9 +7,14 @@ mod cap;
 mod cascade;
 mod cooldown;
 mod key_lock;
+mod key_rules;
+mod modes;
+mod number;
 mod parent;
+mod replaced;
 mod retry;
 mod swap;
+mod total;
 mod uniqueness;
 mod version;
 
@@ -67,12 +72,17 @@ pub fn all() -> Vec<SelfTest> {
         version::all(),
         swap::all(),
         key_lock::all(),
+        key_rules::all(),
         cap::all(),
         cascade::all(),
         cooldown::all(),
+        modes::all(),
+        number::all(),
         parent::all(),
+        replaced::all(),
         atomic::all(),
         retry::all(),
+        total::all(),
         uniqueness::all(),
     ];
     tests.into_iter().flatten().collect()

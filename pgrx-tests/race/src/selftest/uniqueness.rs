@@ -2,7 +2,7 @@
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
 use crate::checks::{NOT_THERE, SWALLOWED, TOO_MANY, UNEXPECTED};
-use crate::workloads::uniqueness::accounts;
+use crate::workloads::uniqueness::{accounts, accounts_with_names};
 
 /// Answers with what was found, or inserts.
 const THEN_INSERT: &str = "WITH new AS (INSERT INTO accounts (id, email) \
@@ -18,6 +18,13 @@ const NOTHING_THEN_LOOK: &str = "WITH new AS (INSERT INTO accounts (id, email) \
     SELECT id, true FROM new UNION ALL SELECT id, false FROM accounts \
     WHERE lower(email) = 'ann{key}' AND NOT closed";
 
+/// Takes whatever was in the way for the same account.
+const ANY_CONFLICT: &str = "WITH new AS (INSERT INTO accounts (id, email, username) \
+    VALUES ({id}0, 'Ann{key}', 'u' || {n} % 6) ON CONFLICT DO NOTHING RETURNING id), \
+    old AS (SELECT id FROM accounts WHERE username = 'u' || {n} % 6 \
+            UNION ALL SELECT id FROM accounts WHERE lower(email) = 'ann{key}' AND NOT closed) \
+    SELECT id, true FROM new UNION ALL (SELECT id, false FROM old LIMIT 1) LIMIT 1";
+
 pub fn all() -> Vec<SelfTest> {
     let caught = Verdict::Caught;
     let with = |sql: &[&'static str]| at_read_committed(accounts("", "", sql));
@@ -31,6 +38,12 @@ pub fn all() -> Vec<SelfTest> {
         instead(
             "insert_or_get_answers_late",
             with(&[LOOK_FIRST, THEN_INSERT]),
+            &[],
+            caught(NOT_THERE),
+        ),
+        instead(
+            "insert_or_get_takes_any_conflict",
+            at_read_committed(accounts_with_names("", "", &[ANY_CONFLICT])),
             &[],
             caught(NOT_THERE),
         ),

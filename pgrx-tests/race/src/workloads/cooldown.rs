@@ -5,7 +5,7 @@ use crate::checks::TOO_MANY;
 use crate::language::{Effect, Invariant, Statement, Workload};
 
 pub fn all() -> Vec<Workload> {
-    vec![one(), window(), partitions(), single()]
+    vec![one(), window(), partitions(), single(), own_past()]
 }
 
 const PICK: &str = "SELECT id FROM posts WHERE user_id = {key} ORDER BY id OFFSET {n} % 5 LIMIT 1";
@@ -130,6 +130,76 @@ fn partitions() -> Workload {
     let mut w = partitions_unguarded();
     w.guard =
         vec!["SELECT raceguard.add_cooldown('posts', 'user_id', at => 'at', period => '24 hours')"];
+    w
+}
+
+/// One row an address, which remembers when a mail was sent last; before its guard. A client sends a day
+/// or more after the time that it has read, which another may have replaced meanwhile.
+pub fn own_past_unguarded() -> Workload {
+    let mut w = Workload::new("cooldown_own_past", "a mail a day, in one row an address");
+    w.numbers = 24;
+    w.impatient = 5;
+    w.allowed.push("55P03");
+    w.setup = vec![
+        "CREATE TABLE emails (id bigint PRIMARY KEY, at timestamptz NOT NULL, body bigint)",
+        "INSERT INTO emails SELECT n, '2024-03-30 00:00+00' FROM generate_series(1, {keys}) n",
+        "CREATE TABLE sends (n bigint GENERATED ALWAYS AS IDENTITY, id bigint, at timestamptz)",
+        "CREATE FUNCTION sent() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO sends (id, at) VALUES (NEW.id, NEW.at); RETURN NULL; END $$",
+        "CREATE TRIGGER sent AFTER UPDATE ON emails FOR EACH ROW \
+         WHEN (NEW.at <> OLD.at) EXECUTE FUNCTION sent()",
+    ];
+    const READ: &str = "SELECT at FROM emails WHERE id = {key}";
+    w.statements = vec![
+        Statement::new(
+            "send",
+            4,
+            &[
+                READ,
+                "UPDATE emails SET at = timestamptz '{0}' + (24 + {n}) * interval '1 hour' \
+                 WHERE id = {key} AND at <= timestamptz '{0}' + (24 + {n}) * interval '1 hour' \
+                 RETURNING id",
+            ],
+            &[],
+        )
+        .allowing("RG429"),
+        Statement::new(
+            "send or register",
+            2,
+            &[
+                READ,
+                "INSERT INTO emails VALUES \
+                 ({key}, timestamptz '{0}' + (24 + {n}) * interval '1 hour') \
+                 ON CONFLICT (id) DO UPDATE SET at = EXCLUDED.at WHERE emails.at <= EXCLUDED.at \
+                 RETURNING id",
+            ],
+            &[],
+        )
+        .allowing("RG429"),
+        // From the row as it is: never too early.
+        Statement::new(
+            "send in time",
+            1,
+            &["UPDATE emails SET at = at + (24 + {n}) * interval '1 hour' WHERE id = {key} \
+               RETURNING id"],
+            &[],
+        ),
+        Statement::new("edit", 1, &["UPDATE emails SET body = {n} WHERE id = {key}"], &[]),
+    ];
+    w.invariants = vec![Invariant::Never {
+        name: TOO_MANY,
+        sql: "SELECT a.id, a.at, b.at FROM sends a JOIN sends b USING (id) \
+              WHERE a.n <> b.n AND b.at >= a.at AND b.at < a.at + interval '24 hours'",
+    }];
+    w
+}
+
+fn own_past() -> Workload {
+    let mut w = own_past_unguarded();
+    w.guard = vec![
+        "SELECT raceguard.add_cooldown('emails', 'id', at => 'at', period => '24 hours', \
+         own_past => true)",
+    ];
     w
 }
 

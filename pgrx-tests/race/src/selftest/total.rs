@@ -1,0 +1,55 @@
+//! Counters that people write by hand.
+
+use super::{at_read_committed, instead, SelfTest, Verdict};
+use crate::workloads::total::{unguarded, EQUAL, WITHIN};
+
+const TRIGGER: &str = "CREATE TRIGGER guard AFTER INSERT OR UPDATE OR DELETE ON bookings \
+                       FOR EACH ROW EXECUTE FUNCTION guard()";
+
+const BEFORE: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON bookings \
+                     FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// Reads the counter, and writes what it has read.
+const READ_AND_WRITE: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ \
+    DECLARE b bigint; BEGIN \
+    IF TG_OP <> 'INSERT' THEN SELECT booked INTO b FROM events WHERE id = OLD.event; \
+        UPDATE events SET booked = b - OLD.n WHERE id = OLD.event; END IF; \
+    IF TG_OP <> 'DELETE' THEN SELECT booked INTO b FROM events WHERE id = NEW.event; \
+        IF b + NEW.n > 4 THEN RAISE EXCEPTION USING ERRCODE = 'RG403'; END IF; \
+        UPDATE events SET booked = b + NEW.n WHERE id = NEW.event; END IF; \
+    RETURN NULL; END $$";
+
+/// Counts the rows, and refuses one too many.
+const COUNT: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF (SELECT count(*) FROM bookings WHERE event = NEW.event AND id <> NEW.id) >= 4 \
+    THEN RAISE EXCEPTION USING ERRCODE = 'RG403'; END IF; \
+    RETURN NEW; END $$";
+
+/// One UPDATE for each row, under a CHECK: sound, and slow.
+const ADD: &str = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF TG_OP <> 'INSERT' THEN UPDATE events SET booked = booked - OLD.n WHERE id = OLD.event; END IF; \
+    IF TG_OP <> 'DELETE' THEN UPDATE events SET booked = booked + NEW.n WHERE id = NEW.event; END IF; \
+    RETURN NULL; END $$";
+
+pub fn all() -> Vec<SelfTest> {
+    let caught = Verdict::Caught;
+    let mut counted = unguarded();
+    counted.invariants.remove(0);
+    let mut added = unguarded();
+    added.allowed.push("23514");
+    vec![
+        instead(
+            "total_read_and_write",
+            at_read_committed(unguarded()),
+            &[READ_AND_WRITE, TRIGGER],
+            caught(EQUAL),
+        ),
+        instead("total_counted", at_read_committed(counted), &[COUNT, BEFORE], caught(WITHIN)),
+        instead(
+            "total_added",
+            added,
+            &["ALTER TABLE events ADD CHECK (booked <= seats)", ADD, TRIGGER],
+            Verdict::Clean,
+        ),
+    ]
+}

@@ -1,0 +1,209 @@
+//! `CALL number_slots`: slots for the rows that stood in a table before its cap.
+
+use crate::cap::standing::StandingCap;
+use crate::errors;
+use crate::guard::arguments::{identifier, required};
+use crate::guard::own_writes;
+use crate::guard::target::Target;
+use crate::pg::call::{function_entry, Call, Value};
+use crate::pg::error::{tell, Level, Report};
+use crate::pg::guc::max_key_locks;
+use crate::pg::own_transaction::{hindrance, Transactions};
+use crate::pg::result_row::Rows;
+use crate::pg::spi::{one, pinned_search_path, run, without_row_security, Param};
+use crate::pg::text::Abridged;
+
+function_entry!(raceguard_number_slots, crate::cap::number_slots::number_slots);
+
+/// Pages of the table that one transaction reads.
+const PAGES: i64 = 100;
+
+/// Rows that one transaction numbers, some 20 ms of work. Fewer than `raceguard.max_key_locks`, past
+/// which it would have to wait for everybody else's slots while it holds these rows.
+const ROWS: i64 = 1000;
+
+/// The cap whose rows are numbered.
+struct Numbered {
+    target: Target,
+    column: String,
+    key: String,
+    condition: String,
+}
+
+impl Numbered {
+    /// Whether a row has no slot yet, or one that does not count.
+    fn is_open(&self) -> String {
+        let slot = identifier(&self.column);
+        format!("({slot} IS NULL OR {slot} OPERATOR(pg_catalog.=) 0)")
+    }
+}
+
+/// `CALL raceguard.number_slots(target, guard)`: gives every row of a cap that has no slot yet one,
+/// up to a thousand to a transaction. Bumps no version. Serves a cap on a
+/// big table that is written meanwhile.
+///
+/// The guard chooses the slots, so other writers may go on. Killed, it is simply called again.
+/// Raises 23514 with the keys whose rows are more than the slots, 25001 inside a transaction block or
+/// function, 42704 without such a cap, 42501 unless the caller owns the table.
+fn number_slots(call: Call) -> Result<Value, Report> {
+    if hindrance(call, c"CALL raceguard.number_slots")?.is_some() {
+        return Err(Report::error(
+            errors::ACTIVE_TRANSACTION,
+            format_args!("CALL raceguard.number_slots cannot run inside a transaction"),
+        )
+        .detail(format_args!("It commits after each batch, and with it whatever was done before."))
+        .hint(format_args!("Run it by itself, outside BEGIN, functions and pipelines.")));
+    }
+    let transactions = Transactions::connect()?;
+    let mut done = 0;
+    let (mut leaf, mut page) = (0, 0);
+    loop {
+        let numbered = numbered(call)?;
+        let Some(table) = numbered.target.leaves()?.into_iter().nth(leaf) else { break };
+        if page >= pages(&table)? {
+            (leaf, page) = (leaf + 1, 0);
+            continue;
+        }
+        let limit = i64::from(max_key_locks()).clamp(1, ROWS);
+        let rows = batch(&numbered, &table, page, limit)?;
+        done += rows;
+        if rows < limit {
+            page += PAGES;
+        }
+        transactions.commit()?;
+        transactions.forget()?;
+    }
+    // What others had locked, row by row: waiting for a row while holding others could deadlock.
+    loop {
+        let left = left_over(&numbered(call)?)?;
+        let mut progress = 0;
+        for (table, place) in &left {
+            progress += row(&numbered(call)?, table, place)?;
+            transactions.commit()?;
+        }
+        done += progress;
+        if progress == 0 {
+            let numbered = numbered(call)?;
+            pinned_search_path(|| refuse_unnumbered(&numbered))?;
+            let name = &numbered.target.name;
+            tell(Level::Notice, format_args!("{done} rows of \"{name}\" numbered"), None);
+            break;
+        }
+    }
+    transactions.finish()?;
+    Ok(Value::Void)
+}
+
+fn numbered(call: Call) -> Result<Numbered, Report> {
+    pinned_search_path(|| {
+        let target = Target::owned(call, 0)?;
+        let guard = required(call.name(1)?, "guard")?;
+        // Each table that holds rows is written as its owner.
+        target.require_one_owner()?;
+        let standing = StandingCap::required(&target, &guard)?;
+        let (options, index) = standing.definition(&target)?;
+        let (column, key) = (options.column.to_owned(), index.key.clone());
+        let condition = index.predicate.clone().unwrap_or_else(|| "TRUE".to_owned());
+        Ok(Numbered { target, column, key, condition })
+    })
+}
+
+/// How many pages a table has; none where it is just being dropped.
+fn pages(table: &Target) -> Result<i64, Report> {
+    let pages = one(
+        "SELECT pg_catalog.pg_relation_size($1) OPERATOR(pg_catalog./) \
+                pg_catalog.current_setting('block_size')::pg_catalog.int8",
+        &[Param::Oid(table.oid)],
+    )?;
+    Ok(pages.unwrap_or(0))
+}
+
+/// Numbers the rows on some pages of a table that nobody has locked; the guard chooses the slots.
+///
+/// Runs with the caller's search_path, which the table's own triggers may count on.
+fn batch(numbered: &Numbered, table: &Target, page: i64, limit: i64) -> Result<i64, Report> {
+    let _silent = own_writes::begin_rows(table.oid, false);
+    let name = &table.qualified;
+    let rows = format!(
+        "ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {name} \
+         WHERE ctid OPERATOR(pg_catalog.>=) '({page},0)'::pg_catalog.tid \
+           AND ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid \
+           AND {} AND ({}) LIMIT {limit} FOR UPDATE SKIP LOCKED))",
+        page + PAGES,
+        numbered.is_open(),
+        numbered.condition
+    );
+    update(numbered, table, &rows)
+}
+
+/// Numbers the row in one place, if it still has to be.
+fn row(numbered: &Numbered, table: &Target, place: &str) -> Result<i64, Report> {
+    let _silent = own_writes::begin_rows(table.oid, true);
+    update(numbered, table, &format!("ctid OPERATOR(pg_catalog.=) '{place}'::pg_catalog.tid"))
+}
+
+/// Triggers of the table fire, and key and predicate are evaluated, with its owner's rights.
+fn update(numbered: &Numbered, table: &Target, rows: &str) -> Result<i64, Report> {
+    let (slot, name) = (identifier(&numbered.column), &table.qualified);
+    let update = format!(
+        "WITH done AS (UPDATE ONLY {name} SET {slot} = NULL \
+           WHERE {rows} AND {} AND ({}) RETURNING {slot}) \
+         SELECT pg_catalog.count(*) FROM done WHERE {slot} OPERATOR(pg_catalog.>) 0",
+        numbered.is_open(),
+        numbered.condition
+    );
+    let updated = without_row_security(|| table.in_owners_name(|| one(&update, &[])))?;
+    Ok(updated.unwrap_or(0))
+}
+
+/// Rows that still have no slot, with their places.
+fn left_over(numbered: &Numbered) -> Result<Vec<(Target, String)>, Report> {
+    let rows = numbered.run_on_all(&format!(
+        "SELECT tableoid, ctid FROM {} WHERE {} AND ({}) LIMIT 1000",
+        numbered.target.rows(),
+        numbered.is_open(),
+        numbered.condition
+    ))?;
+    let leaves = numbered.target.leaves()?;
+    let mut left = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (table, place) = (row.get(0)?, row.get(1)?);
+        left.extend(leaves.iter().find(|leaf| leaf.oid == table).cloned().zip(Some(place)));
+    }
+    Ok(left)
+}
+
+impl Numbered {
+    /// Runs a query that has to see every row, with the rights of the table's owner.
+    fn run_on_all(&self, sql: &str) -> Result<Rows, Report> {
+        without_row_security(|| self.target.in_owners_name(|| run(sql, &[])))
+    }
+}
+
+/// 23514 with the keys that have rows without a slot left: there are more rows than slots.
+fn refuse_unnumbered(numbered: &Numbered) -> Result<(), Report> {
+    let rows = numbered.run_on_all(&format!(
+        "SELECT ROW({})::text, count(*) FROM {} WHERE {} AND ({}) \
+         GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10",
+        numbered.key,
+        numbered.target.rows(),
+        numbered.is_open(),
+        numbered.condition
+    ))?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut list = Vec::new();
+    for row in &rows {
+        list.push(format!("{} has {} too many", Abridged(row.get(0)?), row.get::<i64>(1)?));
+    }
+    Err(Report::error(
+        errors::CHECK_VIOLATION,
+        format_args!("rows of \"{}\" exceed the cap", numbered.target.name),
+    )
+    .detail(format_args!("Key ({}): {}.", numbered.key, list.join(", ")))
+    .hint(format_args!(
+        "Delete rows of these keys or allow more slots with raceguard.set_cap, then call raceguard.number_slots again."
+    ))
+    .table(numbered.target.oid))
+}

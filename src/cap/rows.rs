@@ -1,0 +1,169 @@
+//! The rows that stand in a table when a cap is added: counted, and numbered into slots.
+
+use crate::cap::definition::Cap;
+use crate::errors;
+use crate::guard::arguments::identifier;
+use crate::guard::old_snapshot::refuse_old_rows;
+use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence};
+use crate::guard::target::Target;
+use crate::pg::error::Report;
+use crate::pg::spi::{without_row_security, Param};
+
+/// Gives every row inside the cap a slot, or refuses and names the keys that have too many rows.
+/// Rows that have a slot keep it; the others take the free numbers of their key in primary-key
+/// order. Triggers stay silent: numbering bumps no version.
+/// `lowest` as in [`refuse_outside`].
+pub fn number(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
+    let rows = target.rows();
+    without_row_security(|| {
+        target.in_owners_name(|| refuse_old_rows(target.oid, &target.name, &rows))
+    })?;
+    refuse_overfull(target, cap)?;
+    refuse_outside(target, cap, lowest)?;
+    let member = members(target, cap)?;
+    let enable = silence(target)?;
+    let slot = identifier(&cap.column);
+    let (table, condition) = (target.rows(), cap.condition());
+    run_on_all(
+        target,
+        &format!(
+            "UPDATE {table} SET {slot} = NULL \
+             WHERE {slot} IS NOT NULL AND (({condition}) IS NOT TRUE OR {slot} = 0)"
+        ),
+        &[],
+    )?;
+    let names = names(cap.parts, "");
+    // A key with n rows needs no number above n, whatever the size of the cap.
+    run_on_all(
+        target,
+        &format!(
+            "WITH member AS ({member}), free AS ( \
+               SELECT {names}, s, row_number() OVER (PARTITION BY {names} ORDER BY s) AS nth \
+               FROM (SELECT {names}, generate_series(1, n) AS s FROM member WHERE slot IS NULL GROUP BY {names}, n \
+                     EXCEPT SELECT {names}, slot FROM member) AS gap \
+             ) UPDATE {table} AS u SET {slot} = free.s \
+               FROM member JOIN free USING ({names}, nth) \
+               WHERE member.slot IS NULL AND u.tableoid = member.place AND u.ctid = member.spot"
+        ),
+        &[],
+    )?;
+    // What is left has a NULL in its key and is not capped.
+    run_on_all(
+        target,
+        &format!("UPDATE {table} SET {slot} = 1 WHERE ({condition}) AND {slot} IS NULL"),
+        &[],
+    )?;
+    target.run_all(&enable)
+}
+
+/// The rows inside the cap whose key has no NULL: place, key parts, slot, how many there are of the
+/// key, and the order of those without a slot.
+fn members(target: &Target, cap: &Cap) -> Result<String, Report> {
+    let slot = identifier(&cap.column);
+    let parts = names(cap.parts, "r.");
+    Ok(format!(
+        "SELECT x.tableoid AS place, x.ctid AS spot, {parts}, x.{slot}::int AS slot, \
+                count(*) OVER (PARTITION BY {parts})::int AS n, \
+                row_number() OVER (PARTITION BY {parts}, x.{slot} IS NULL ORDER BY {order}) AS nth \
+         FROM {rows} AND num_nulls({parts}) = 0",
+        order = primary_key(target)?,
+        rows = capped_rows(target, cap),
+    ))
+}
+
+/// What stands after FROM for the table's rows `x` inside the cap, and their key's parts, named in `r`.
+/// The texts of key and predicate name columns without a table, so they stand where they can see no
+/// others than those of `x`.
+fn capped_rows(target: &Target, cap: &Cap) -> String {
+    format!(
+        "{table} AS x, LATERAL (SELECT {key}, ({condition})) AS r({bare}, counts) WHERE r.counts",
+        table = target.rows(),
+        key = cap.key,
+        condition = cap.condition(),
+        bare = names(cap.parts, ""),
+    )
+}
+
+/// 23514 with the keys that have more rows than slots, the worst first.
+pub fn refuse_overfull(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let (names, parts) = (names(cap.parts, ""), names(cap.parts, "r."));
+    let rows = run_on_all(
+        target,
+        &format!(
+            "SELECT ROW({names})::text, n, count(*) OVER () FROM ( \
+               SELECT {parts}, count(*) AS n FROM {rows} AND num_nulls({parts}) = 0 \
+               GROUP BY {parts} HAVING count(*) > $1) AS over \
+             ORDER BY n DESC, 1 LIMIT 10",
+            rows = capped_rows(target, cap),
+        ),
+        &[Param::Int(cap.slots as i64)],
+    )?;
+    let Some(list) = listed(&rows, |key, n| format!("{key} has {n} rows"), "keys")? else {
+        return Ok(());
+    };
+    Err(Report::error(
+        errors::CHECK_VIOLATION,
+        format_args!("rows of \"{}\" exceed the cap of {}", target.name, cap.slots),
+    )
+    .detail(format_args!("Key ({}): {}.", cap.key, list))
+    .hint(format_args!("Remove rows of these keys first, or allow more slots."))
+    .table(target.oid))
+}
+
+/// Whether rows inside the cap stand in slot 0, where they are not counted: someone wrote it while the
+/// trigger that refuses it was off.
+pub fn any_in_slot_zero(target: &Target, cap: &Cap) -> Result<bool, Report> {
+    if target.column(&cap.column)?.is_none() {
+        return Ok(false);
+    }
+    let zero = format!(
+        "SELECT FROM {} WHERE {} = 0 AND ({}) LIMIT 1",
+        target.rows(),
+        identifier(&cap.column),
+        cap.condition()
+    );
+    Ok(!run_on_all(target, &zero, &[])?.is_empty())
+}
+
+/// 23514 with the rows that stand in no slot of the cap: above its last, or below `lowest`. That is 1 for
+/// a column that an application had before, and may have begun to count at 0, and 0 where rows in slot 0
+/// are about to be numbered.
+pub fn refuse_outside(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
+    if target.column(&cap.column)?.is_none() {
+        return Ok(());
+    }
+    let parts = names(cap.parts, "r.");
+    let rows = run_on_all(
+        target,
+        &format!(
+            "SELECT ROW({parts})::text, x.{slot}, count(*) OVER () \
+             FROM {rows} AND x.{slot} NOT BETWEEN $2 AND $1 ORDER BY 2 DESC, 1 LIMIT 10",
+            slot = identifier(&cap.column),
+            rows = capped_rows(target, cap),
+        ),
+        &[Param::Int(cap.slots as i64), Param::Int(lowest)],
+    )?;
+    let Some(list) = listed(&rows, |key, slot| format!("{key} in slot {slot}"), "rows")? else {
+        return Ok(());
+    };
+    let mut from_zero = true;
+    for row in &rows {
+        from_zero &= row.get::<i64>(1)? == 0;
+    }
+    let report = Report::error(
+        errors::CHECK_VIOLATION,
+        format_args!("rows of \"{}\" stand outside slots 1 to {}", target.name, cap.slots),
+    )
+    .detail(format_args!("Key ({}): {}.", cap.key, list))
+    .table(target.oid)
+    .column(&cap.column);
+    let column = &cap.column;
+    Err(match from_zero {
+        true => report.hint(format_args!(
+            "Slots begin at 1. Where the application counts from 0, add 1 to \"{column}\" of all rows first, and have it count from 1; under a cap that stands, raceguard.add_cap with its own definition numbers them."
+        )),
+        false => report.hint(format_args!(
+            "Delete these rows, or set their \"{column}\" to a free slot, first."
+        )),
+    })
+}

@@ -1,0 +1,30 @@
+//! What all guards share, at a firing and when they are put on a table.
+
+pub mod arguments;
+pub mod attachment;
+pub mod bypass;
+pub mod child_key;
+pub mod finding;
+pub mod foreign_keys;
+pub mod index;
+pub mod inspected;
+pub mod key;
+pub mod key_values;
+pub mod kind;
+pub mod locking;
+pub mod log_line;
+pub mod mode;
+pub mod noted_keys;
+pub mod numbered_index;
+pub mod old_snapshot;
+pub mod outcome;
+pub mod own_writes;
+pub mod partitions;
+pub mod settling;
+pub mod standing_rows;
+pub mod stats;
+pub mod steps;
+pub mod target;
+pub mod trigger;
+pub mod waiting;
+pub mod wanted;

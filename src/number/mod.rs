@@ -1,0 +1,46 @@
+//! Numbers per key: 1, 2, 3, ..., none given twice and none left out.
+
+pub mod check;
+pub mod decision;
+pub mod definition;
+pub mod guard;
+pub mod hints;
+pub mod install;
+pub mod number_rows;
+pub mod plan;
+pub mod removal;
+pub mod reports;
+pub mod rows;
+pub mod rule;
+
+use crate::guard::kind::{
+    first_argument_renamed, leaves_no_more, no_remains, none_left, Bypassable, Kind, Modes,
+};
+use crate::guard::numbered_index::in_the_index;
+use crate::pg::numbered_index::IndexForm;
+
+const KEEPS_A_VALUE: &str = "It lets every row in: it only numbers them.";
+
+pub static KIND: Kind = Kind {
+    name: "number",
+    function: rule::FUNCTION,
+    companions: &[],
+    attachment: &rule::ATTACHMENT,
+    first_argument: "number_column",
+    takes: &["key", "number_column", "start", "guard"],
+    defaults: &[("start", "1")],
+    flags: &[],
+    repeated: &[],
+    elsewhere: |table, arguments| in_the_index(table, arguments, IndexForm::Numbers),
+    check: check::check,
+    check_rows: check::check_rows,
+    modes: Modes::Fixed(KEEPS_A_VALUE),
+    bypass: Bypassable::Never(KEEPS_A_VALUE),
+    renamed: first_argument_renamed,
+    remove: removal::remove_guard,
+    remove_remains: no_remains,
+    owner_of: leaves_no_more,
+    counts_on_others: false,
+    on_others: &[],
+    remains: none_left,
+};

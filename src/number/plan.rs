@@ -1,0 +1,99 @@
+//! `plan_number`: what `add_number` does, as steps that no writer waits for longer than a moment.
+//!
+//! The index comes first, while every number is NULL and none can clash; then the trigger, under which rows get
+//! no number yet; then the rows that stand, and those that have come meanwhile, are numbered in the order of their
+//! primary key, and the last of them under a lock that is held for as long as it takes to let the trigger
+//! number rows from then on. A writer never meets the index, whatever it does in between.
+
+use crate::guard::arguments::literal;
+use crate::guard::index::failed_index;
+use crate::guard::steps::{of_index, return_steps, Step};
+use crate::guard::target::Target;
+use crate::guard::trigger::put_up;
+use crate::guard::wanted::Plan;
+use crate::number::definition::{refuse_partition_key, NumberGuard, StandingNumbers};
+use crate::number::install::{asked_for, plan};
+use crate::number::rows;
+use crate::number::rule::{ATTACHMENT, PENDING};
+use crate::pg::call::{function_entry, Call, Value};
+use crate::pg::error::Report;
+use crate::pg::spi::{connected, pinned_search_path};
+
+function_entry!(raceguard_plan_number, crate::number::plan::plan_number);
+
+/// `raceguard.plan_number(same arguments as add_number)`: the steps, in order. Changes nothing.
+///
+/// Raises what `add_number` raises for the same arguments.
+fn plan_number(call: Call) -> Result<Value, Report> {
+    let steps = connected(|| {
+        let (target, numbers, replace) = asked_for(call)?;
+        pinned_search_path(|| {
+            let replaced = matches!(plan(&target, &numbers, false, replace)?, Plan::Replace(_));
+            refuse_partition_key(&target, &numbers.column)?;
+            numbers.index().refuse_others(&target)?;
+            rows::refuse_doubles(&target, &numbers)?;
+            rows::refuse_too_many(&target, &numbers)?;
+            steps(&target, &numbers, replaced)
+        })
+    })?;
+    return_steps(call, &steps)
+}
+
+/// `replaced` where the guard that stands has another definition.
+fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<Step>, Report> {
+    let mut steps = Vec::new();
+    let standing = StandingNumbers::find(target, &numbers.guard)?;
+    let pending = standing.as_ref().is_some_and(StandingNumbers::is_pending);
+    let open = pending || rows::unnumbered(target, numbers)? > 0;
+    if target.column(&numbers.column)?.is_none() {
+        steps.push(Step::new("ACCESS EXCLUSIVE", numbers.add_column(target)));
+    }
+    let index = numbers.index();
+    if index.standing(target)?.is_none() {
+        let stands = |table: &Target| Ok(index.standing(table)?.is_some());
+        let create = |table: &Target, concurrently: &str| numbers.create_index(table, concurrently);
+        steps.extend(of_index(target, &numbers.guard, stands, create)?);
+    }
+    let leaves = if open { target.leaves()? } else { Vec::new() };
+    for leaf in &leaves {
+        steps.extend(of_open_index(leaf, numbers)?);
+    }
+    let sound = standing.as_ref().is_some_and(|standing| {
+        !replaced && standing.trigger.is_sound(&ATTACHMENT) && standing.is_pending() == open
+    });
+    if !sound {
+        let name = numbers.trigger_name()?;
+        let more: &[&str] = if open { &[PENDING] } else { &[] };
+        let create = |put| numbers.create_trigger(target, &name, more, put);
+        let standing = standing.map(|standing| standing.trigger);
+        let statements = put_up(target, standing.as_ref(), &name, create)?;
+        steps.extend(statements.into_iter().map(|ddl| Step::new("SHARE ROW EXCLUSIVE", ddl)));
+    }
+    if open {
+        let (table, guard) = (literal(&target.qualified), literal(&numbers.guard));
+        let call = format!("CALL raceguard.number_rows({table}, {guard})");
+        steps.push(Step::alone("SHARE ROW EXCLUSIVE", call));
+    }
+    let mut left = numbers.open_indexes(target)?;
+    if left.is_empty() {
+        left = leaves.iter().map(|leaf| numbers.open_name(leaf)).collect();
+    }
+    let drop =
+        |index| Step::alone("SHARE UPDATE EXCLUSIVE", format!("DROP INDEX CONCURRENTLY {index}"));
+    steps.extend(left.into_iter().map(drop));
+    Ok(steps)
+}
+
+/// The steps that make the index of a table's rows that have no number yet.
+fn of_open_index(leaf: &Target, numbers: &NumberGuard) -> Result<Vec<Step>, Report> {
+    let mut steps = Vec::new();
+    if numbers.open_index(leaf)?.is_some() {
+        return Ok(steps);
+    }
+    let concurrently = |ddl| Step::alone("SHARE UPDATE EXCLUSIVE", ddl);
+    if let Some(index) = failed_index(leaf, &numbers.open_suffix())? {
+        steps.push(concurrently(format!("DROP INDEX CONCURRENTLY {index}")));
+    }
+    steps.push(concurrently(numbers.create_open_index(leaf, "CONCURRENTLY ")?));
+    Ok(steps)
+}

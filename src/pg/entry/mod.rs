@@ -1,0 +1,16 @@
+//! Where Postgres enters raceguard: trigger firings, function calls, and what is kept between them.
+
+pub mod call;
+mod catalog;
+pub mod ddl_event;
+pub mod executor;
+pub(in crate::pg) mod ffi;
+pub mod finfo;
+mod installed;
+pub mod result_set;
+pub mod rule_cache;
+pub mod trigger;
+pub mod trigger_catalog;
+pub mod trigger_order;
+pub mod trigger_shape;
+pub mod upsert;

@@ -1,0 +1,59 @@
+//! Being told of the end of transactions and subtransactions.
+
+use super::ffi;
+use crate::pg::base::error::Report;
+use core::ffi::c_void;
+use pgrx::pg_sys;
+
+/// What is called. No function may call Postgres but to make a report.
+pub struct Listener {
+    /// Before COMMIT and PREPARE TRANSACTION, which an error refuses.
+    pub before_commit: fn() -> Result<(), Report>,
+    /// The transaction has ended or is prepared.
+    pub ended: fn(),
+    /// A subtransaction of this number was rolled back.
+    pub rolled_back: fn(u32),
+    /// A subtransaction of this number has become part of the one around it.
+    pub released: fn(u32),
+}
+
+/// Calls a listener from now on, until the session ends.
+pub fn listen(listener: &'static Listener) {
+    let listener = (&raw const *listener).cast_mut().cast::<c_void>();
+    // SAFETY: the listener is static, and the library is never unloaded.
+    unsafe {
+        ffi::RegisterXactCallback(Some(transaction_ended), listener);
+        ffi::RegisterSubXactCallback(Some(subtransaction_ended), listener);
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, arg: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    // SAFETY: the argument is what `listen` registered.
+    let listener = unsafe { &*arg.cast::<Listener>() };
+    match event {
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PRE_PREPARE => {
+            if let Err(report) = (listener.before_commit)() {
+                report.throw()
+            }
+        }
+        XACT_EVENT_COMMIT | XACT_EVENT_ABORT | XACT_EVENT_PREPARE => (listener.ended)(),
+        _ => {}
+    }
+}
+
+unsafe extern "C-unwind" fn subtransaction_ended(
+    event: pg_sys::SubXactEvent::Type,
+    sub: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    arg: *mut c_void,
+) {
+    use pg_sys::SubXactEvent::*;
+    // SAFETY: the argument is what `listen` registered.
+    let listener = unsafe { &*arg.cast::<Listener>() };
+    match event {
+        SUBXACT_EVENT_ABORT_SUB => (listener.rolled_back)(sub),
+        SUBXACT_EVENT_COMMIT_SUB => (listener.released)(sub),
+        _ => {}
+    }
+}

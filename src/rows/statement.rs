@@ -1,0 +1,168 @@
+//! The SQL behind the calls, by form: same form, same statement, prepared once per session.
+//!
+//! Everything is qualified, operators too, because the statements run with the caller's
+//! search_path: triggers of the table may count on it. Parameters stand in this order: the key,
+//! the new values, the values that must still be there, the token.
+
+use crate::guard::arguments::{identifier, literal};
+use crate::pg::error::Report;
+use crate::pg::prepared::Prepared;
+use crate::rows::form::{Form, Token, Verb};
+use crate::rows::table::Described;
+use crate::rows::tokens::token_type;
+use pgrx::pg_sys::Oid;
+use std::rc::Rc;
+
+/// The columns of a look's row.
+pub const LOOK_SAME: usize = 1;
+pub const LOOK_STORED: usize = 2;
+pub const LOOK_STATED: usize = 3;
+pub const LOOK_TABLE: usize = 4;
+pub const LOOK_WRITER: usize = 5;
+
+impl Described {
+    /// The prepared statement of a form.
+    pub fn statement(&self, form: &Form) -> Result<Rc<Prepared>, Report> {
+        self.plan(form, || build(form, self))
+    }
+}
+
+/// The statement of a form and the types of its parameters.
+fn build(form: &Form, table: &Described) -> (String, Vec<Oid>) {
+    let mut parameters = Parameters::default();
+    let key = key_condition(table, &mut parameters);
+    let set = set_list(form, table, &mut parameters);
+    let compared = compared(form, table, &mut parameters);
+    let stored = stored_token(form.token, table);
+    let same = condition(form.token, table, &stored, &compared, &mut parameters);
+    let name = &table.reference;
+    let origin = if form.verb == Verb::LookAtOrigin { ", t.tableoid, t.xmin" } else { "" };
+    let sql = match form.verb {
+        // UPDATE ONLY public.orders AS t
+        //   SET "address" = $2, "version" = t."version" OPERATOR(pg_catalog.+) 1
+        //   WHERE t."id" OPERATOR(pg_catalog.=) $1
+        //     AND coalesce(t."version" OPERATOR(pg_catalog.=) $3, false)
+        //   RETURNING pg_catalog.to_jsonb(t.*)
+        Verb::Update => format!(
+            "UPDATE {name} AS t SET {set} WHERE {key} AND {same} RETURNING pg_catalog.to_jsonb(t.*)"
+        ),
+        // DELETE FROM ONLY public.orders AS t WHERE (as above) RETURNING pg_catalog.to_jsonb(t.*)
+        Verb::Delete => format!(
+            "DELETE FROM {name} AS t WHERE {key} AND {same} RETURNING pg_catalog.to_jsonb(t.*)"
+        ),
+        // SELECT coalesce(to_jsonb(t."address"), 'null') OPERATOR(pg_catalog.=) coalesce(to_jsonb($2), 'null'),
+        //     (SELECT jsonb_object_agg(...) of the columns that differ, as stored), (..., as stated)
+        //   FROM ONLY public.orders AS t WHERE t."id" OPERATOR(pg_catalog.=) $1
+        Verb::Look | Verb::LookAtOrigin if form.token == Token::Columns => format!(
+            "SELECT {same}, {}, {}{origin} FROM {name} AS t WHERE {key}",
+            differing(&compared, "stored"),
+            differing(&compared, "stated")
+        ),
+        // SELECT coalesce(t."version" OPERATOR(pg_catalog.=) $2, false), t."version", NULL, t.tableoid, t.xmin
+        //   FROM ONLY public.orders AS t WHERE t."id" OPERATOR(pg_catalog.=) $1
+        Verb::Look | Verb::LookAtOrigin => {
+            format!("SELECT {same}, {stored}, NULL{origin} FROM {name} AS t WHERE {key}")
+        }
+    };
+    (sql, parameters.types)
+}
+
+/// The parameters of a statement, in the order in which it names them.
+#[derive(Default)]
+struct Parameters {
+    types: Vec<Oid>,
+}
+
+impl Parameters {
+    /// One more: `$1`, `$2`, and so on.
+    fn next(&mut self, type_oid: Oid) -> String {
+        self.types.push(type_oid);
+        format!("${}", self.types.len())
+    }
+}
+
+fn key_condition(table: &Described, parameters: &mut Parameters) -> String {
+    let tests = table.key.iter().map(|key| {
+        let name = identifier(&key.name);
+        format!("t.{name} {} {}", key.equals, parameters.next(key.type_oid))
+    });
+    tests.collect::<Vec<_>>().join(" AND ")
+}
+
+/// What is written, and the version as the guard wants it stated.
+fn set_list(form: &Form, table: &Described, parameters: &mut Parameters) -> String {
+    let fields = form.set.iter().filter_map(|attno| table.field(*attno));
+    let mut set: Vec<String> = fields
+        .map(|field| format!("{} = {}", identifier(&field.name), parameters.next(field.type_oid)))
+        .collect();
+    if let (Verb::Update, Some(guard)) = (form.verb, &table.guard) {
+        set.push(guard.set_item("t"));
+    }
+    set.join(", ")
+}
+
+fn compared(form: &Form, table: &Described, parameters: &mut Parameters) -> Vec<ComparedColumn> {
+    let fields = form.was.iter().filter_map(|attno| table.field(*attno));
+    fields
+        .map(|field| ComparedColumn {
+            label: literal(&field.name),
+            stored: as_json(&format!("t.{}", identifier(&field.name))),
+            stated: as_json(&parameters.next(field.type_oid)),
+        })
+        .collect()
+}
+
+/// The row's present token; empty where its columns are the token.
+fn stored_token(token: Token, table: &Described) -> String {
+    match (token, &table.guard) {
+        (Token::Version, Some(guard)) => format!("t.{}", identifier(&guard.column)),
+        (Token::Xmin, _) => "raceguard.row_version(t.xmin)".to_owned(),
+        (Token::Hash, _) => "raceguard.row_hash(t.*)".to_owned(),
+        (Token::Version, None) | (Token::Columns, _) => String::new(),
+    }
+}
+
+/// Whether the row is still the one that was read.
+fn condition(
+    token: Token,
+    table: &Described,
+    stored: &str,
+    compared: &[ComparedColumn],
+    parameters: &mut Parameters,
+) -> String {
+    let columns = compared
+        .iter()
+        .map(|c| format!("{} OPERATOR(pg_catalog.=) {}", c.stored, c.stated))
+        .collect::<Vec<_>>()
+        .join(" AND ");
+    if token == Token::Columns {
+        return columns;
+    }
+    let stated = parameters.next(token_type(token, table.guard.as_ref()));
+    let and = if columns.is_empty() { "" } else { " AND " };
+    // A version column that was made nullable may hold NULL, which is no version.
+    format!("coalesce({stored} OPERATOR(pg_catalog.=) {stated}, false){and}{columns}")
+}
+
+/// A column that must not have changed, in SQL.
+struct ComparedColumn {
+    label: String,
+    stored: String,
+    stated: String,
+}
+
+/// A value as the client sees it. NULL counts as JSON null, from which the client cannot tell it.
+fn as_json(value: &str) -> String {
+    format!("coalesce(pg_catalog.to_jsonb({value}), 'null'::pg_catalog.jsonb)")
+}
+
+/// A JSON object of the columns that differ, with their `stored` or their `stated` values.
+fn differing(compared: &[ComparedColumn], which: &str) -> String {
+    let rows: Vec<String> =
+        compared.iter().map(|c| format!("({}, {}, {})", c.label, c.stored, c.stated)).collect();
+    format!(
+        "(SELECT pg_catalog.jsonb_object_agg(c.label, c.{which}) FROM (VALUES {}) AS c(label, stored, stated) \
+         WHERE c.stored OPERATOR(pg_catalog.<>) c.stated)",
+        rows.join(", ")
+    )
+}

@@ -1,0 +1,109 @@
+//! What keeps totals from being written, and who may not write them.
+
+use crate::errors;
+use crate::pg::error::Report;
+use crate::pg::relation::{name_of, root_of, Table};
+use crate::pg::trigger::Firing;
+use pgrx::pg_sys::Oid;
+
+/// How the names of a parent's triggers begin. They sort before those of other guards, which tell the guard's own write
+/// by them.
+pub const KEEPER: &str = "zz_raceguard_keep_";
+
+/// What the trigger that keeps a column is named after: the column as it was called when the total was added.
+pub fn base_of(keeper: &str) -> &str {
+    keeper.strip_prefix(KEEPER).unwrap_or(keeper)
+}
+
+/// The name of a total's CHECK.
+pub fn check_name(base: &str) -> String {
+    format!("raceguard_total_{base}")
+}
+
+/// 428C9: the column belongs to the guard. Plain frames.
+pub fn not_yours(firing: Firing, column: &str) -> Report {
+    let root = root_of(firing.table().oid());
+    Report::error(
+        errors::GENERATED_ALWAYS,
+        format_args!("column \"{column}\" of \"{}\" can only be written by its guard", name_of(root)),
+    )
+    .detail(format_args!("It is a total of other rows, which a guard of raceguard's keeps."))
+    .hint(format_args!(
+        "Leave the column out of the UPDATE, or write back the value that it has; change the rows that it counts."
+    ))
+    .table(root)
+    .column(column)
+    .constraint(firing.trigger_name())
+}
+
+/// 22003: NaN and infinity have no sum that could be taken back.
+pub fn not_finite(child: Oid) -> Report {
+    Report::error(
+        errors::OUT_OF_RANGE,
+        format_args!("amount of a row of \"{}\" is not a finite number", name_of(child)),
+    )
+    .detail(format_args!("A total cannot count NaN or Infinity: nothing takes them away again."))
+    .hint(format_args!("Write NULL for an amount that is not known; it counts nothing."))
+    .table(child)
+}
+
+/// 55006: what was noted of a child's rows can no longer be followed to their parents.
+pub fn changed_meanwhile(table: Table) -> Report {
+    Report::error(
+        errors::OBJECT_IN_USE,
+        format_args!("table \"{}\" was changed while totals were to be written", table.name()),
+    )
+    .detail(format_args!(
+        "A foreign key or a column is no longer that by which rows written in this transaction are counted."
+    ))
+    .hint(format_args!(
+        "Change the table in a transaction of its own, or call SET CONSTRAINTS ALL IMMEDIATE before."
+    ))
+    .table(table.oid())
+}
+
+/// 55000: a column that nobody has given to a guard is not written.
+pub fn no_keeper(table: Table, column: &str) -> Report {
+    let name = table.name();
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!("column \"{column}\" of \"{name}\" is no total"),
+    )
+    .detail(format_args!(
+        "No trigger of \"{name}\" that executes raceguard.total_column keeps the column; writes are refused rather than left uncounted."
+    ))
+    .hint(format_args!(
+        "Call raceguard.add_total again: it puts up what is missing; or take the guard off the child."
+    ))
+    .table(table.oid())
+    .column(column)
+}
+
+/// 55000: a trigger of the parent has the guard's own UPDATE do nothing.
+pub fn suppressed(parent: Oid, column: &str) -> Report {
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!("total \"{column}\" was not written"),
+    )
+    .detail(format_args!("A BEFORE UPDATE trigger of the parent suppresses the guard's UPDATE, or puts the old value back."))
+    .hint(format_args!("Have that trigger let UPDATEs of the total pass."))
+    .table(parent)
+    .column(column)
+}
+
+/// 42804: a type has changed since the total was added.
+pub fn would_round(parent: Oid, column: &str) -> Report {
+    let name = name_of(parent);
+    Report::error(
+        errors::DATATYPE_MISMATCH,
+        format_args!("total \"{column}\" of \"{name}\" cannot hold a numeric amount"),
+    )
+    .detail(format_args!(
+        "The amount is numeric, and the column has no type numeric without a scale: the total would be rounded."
+    ))
+    .hint(format_args!(
+        "Give the column the type numeric, or the amount a type of integers, and call raceguard.recount."
+    ))
+    .table(parent)
+    .column(column)
+}

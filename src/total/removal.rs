@@ -1,0 +1,89 @@
+//! Taking a total off its tables.
+
+use crate::guard::target::Target;
+use crate::guard::trigger::{self, Existing};
+use crate::pg::error::Report;
+use crate::pg::spi::{one, Param};
+use crate::total::definition::{
+    base, drop_check, parent_trigger, standing_check, standing_triggers,
+};
+use crate::total::rule::{parse, BEGIN, END, FUNCTION, ROWS, SETTLE, TRUNCATED};
+use crate::total::sums::Feeder;
+use pgrx::pg_sys::Oid;
+
+/// Takes a total off a child. The parent's triggers, CHECK and column serve the other children that feed it, if any.
+pub fn remove(child: &Target, guard: &Existing, drop_column: bool) -> Result<(), Report> {
+    let parent = parent_of(guard)?.map(Target::of).transpose()?;
+    let column = guard.arguments.first().cloned().unwrap_or_default();
+    if let Some(parent) = &parent {
+        parent.require_owner()?;
+    }
+    drop_triggers(child, guard.guard())?;
+    let Some(parent) = parent else { return Ok(()) };
+    if column.is_empty() || !Feeder::of(parent.oid, &column)?.is_empty() {
+        return Ok(());
+    }
+    parent.lock("ACCESS EXCLUSIVE")?;
+    drop_parents(&parent, &column)?;
+    match drop_column {
+        true => parent.drop_column(&column),
+        false => Ok(()),
+    }
+}
+
+/// Drops the parent's triggers and its CHECK.
+fn drop_parents(parent: &Target, column: &str) -> Result<(), Report> {
+    let base = base(parent, column)?;
+    for suffix in ["", ROWS, SETTLE, TRUNCATED] {
+        let name = parent_trigger(&base, suffix)?;
+        if trigger::exists(parent, &name)? {
+            trigger::drop(parent, &name)?;
+        }
+    }
+    match standing_check(parent, &base)? {
+        Some(_) => parent.alter_as_owner(&drop_check(parent, &base)),
+        None => Ok(()),
+    }
+}
+
+/// Drops a guard's triggers on the child; what its owner dropped himself is not missed.
+pub fn drop_triggers(child: &Target, guard: &str) -> Result<(), Report> {
+    let standing = standing_triggers(child)?;
+    for suffix in ["", SETTLE, END, BEGIN] {
+        let name = trigger::trigger_name(guard, suffix)?;
+        if standing.iter().any(|t| t.trigger == name) {
+            trigger::drop(child, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The parent of a guard: that of its foreign key, or the one that its deferred trigger remembers.
+pub fn parent_of(guard: &Existing) -> Result<Option<Oid>, Report> {
+    let key = parse(guard.arguments.iter().map(String::as_str)).map(|options| options.foreign_key);
+    one(
+        "SELECT coalesce( \
+           (SELECT confrelid FROM pg_constraint WHERE conrelid = $1 AND contype = 'f' AND conname = $2::name), \
+           (SELECT tgconstrrelid FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
+            WHERE t.tgrelid = $1 AND t.tgconstrrelid <> 0 AND p.proname = 'total_settle' AND t.tgname = $3::name))",
+        &[
+            Param::Oid(guard.table),
+            Param::Text(key.unwrap_or_default()),
+            Param::Text(&format!("{}{SETTLE}", guard.trigger)),
+        ],
+    )
+}
+
+/// Takes off what is left of a guard of that name whose own trigger somebody dropped; false if nothing is.
+pub fn remove_remains(child: &Target, guard: &str, _drop_column: bool) -> Result<bool, Report> {
+    let standing = standing_triggers(child)?;
+    let name = trigger::trigger_name(guard, "")?;
+    let is_own = |t: &Existing| t.trigger == name && t.function == FUNCTION;
+    let ends = [SETTLE, END, BEGIN].map(|end| format!("{name}{end}"));
+    let any = standing.iter().any(|t| ends.contains(&t.trigger));
+    if !any || standing.iter().any(is_own) {
+        return Ok(false);
+    }
+    drop_triggers(child, guard)?;
+    Ok(true)
+}

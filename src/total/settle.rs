@@ -1,0 +1,289 @@
+//! Writing what was noted: one UPDATE for each parent, in the order of table and primary key, so that two
+//! settlements over the same parents wait for each other but do not deadlock.
+
+use crate::guard::child_key::rebuilt;
+use crate::pg::error::Report;
+use crate::pg::key_bytes::{self, Rebuilt};
+use crate::pg::memory;
+use crate::pg::numeric;
+use crate::pg::spi::connected;
+use crate::total::faults;
+use crate::total::ledger::DueAccount;
+use crate::total::parent::{TotalParent, TotalPath, Unwritten};
+use crate::total::reports;
+use crate::total::session::{self, Amount, NoteSource, SourceKind, NUMERIC, PARENT_PREFIX, PREFIX};
+use crate::total::sums;
+use pgrx::pg_sys::{Datum, Oid};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+type DueTotal = DueAccount<NoteSource, Amount>;
+
+/// Where a parent stands in the order of writes: table, column, primary key.
+type TaskPlace = (u32, i16, String);
+
+/// What is to be done to one parent row.
+struct Task {
+    place: TaskPlace,
+    work: Work,
+    accounts: Vec<usize>,
+}
+
+enum Work {
+    /// Adds to the total, through a foreign key.
+    Add { origin: usize, key: Vec<u8>, sum: Datum },
+    /// Counts what stands under it.
+    Count,
+    /// Sees that it has a total.
+    Expect,
+}
+
+/// Writes what is due: everything that was noted, or only what no deferred settlement comes for. What triggers on
+/// the parents note meanwhile is written too.
+pub fn settle(all: bool) -> Result<(), Report> {
+    if !session::begin(all) {
+        return Ok(());
+    }
+    let mut due = session::take(all)?;
+    drop_zeros(&mut due)?;
+    if !due.is_empty() {
+        connected(|| {
+            let mut settlement = SettlementRun::default();
+            while !due.is_empty() {
+                settlement.write(core::mem::take(&mut due))?;
+                due = session::take(all)?;
+                drop_zeros(&mut due)?;
+            }
+            Ok(())
+        })?;
+    }
+    session::end();
+    Ok(())
+}
+
+/// An UPDATE that leaves the amount and the parent as they are has noted nothing in the end.
+fn drop_zeros(due: &mut Vec<DueTotal>) -> Result<(), Report> {
+    let mut outcome = Ok(());
+    due.retain(|noted| {
+        let sum = noted.amounts.iter().try_fold(0i128, |sum, amount| match amount {
+            Amount::Int(n) => sum.checked_add(*n),
+            _ => None,
+        });
+        if sum == Some(0) && outcome.is_ok() {
+            outcome = session::settled(noted.account);
+        }
+        sum != Some(0)
+    });
+    outcome
+}
+
+/// A parent and the foreign key by which it is reached.
+type TotalWay = (Rc<TotalParent>, Rc<TotalPath>);
+
+/// What has been looked up since the settlement began. A table that a trigger changes meanwhile is looked up anew.
+#[derive(Default)]
+struct SettlementRun {
+    parents: HashMap<(u32, i16), Option<Rc<TotalParent>>>,
+    paths: HashMap<usize, Rc<TotalPath>>,
+}
+
+impl SettlementRun {
+    fn write(&mut self, due: Vec<DueTotal>) -> Result<(), Report> {
+        // Mostly one row of one parent was written: no order is to be kept.
+        if let [noted] = due.as_slice()
+            && noted.source.kind != SourceKind::Parent
+        {
+            let Some((parent, path)) = self.way(noted.source.origin)? else { return Ok(()) };
+            let Some(sum) = sum_of(&parent, &noted.amounts)? else {
+                return session::settled(noted.account);
+            };
+            let values = values_of(&path, &noted.key)?;
+            return add(&parent, &path, &values, sum, &[noted.account]);
+        }
+        for task in self.tasks(due)? {
+            self.carry_out(task)?;
+        }
+        Ok(())
+    }
+
+    /// What is to be done, in the order of places; a parent to which several keys lead once.
+    fn tasks(&mut self, due: Vec<DueTotal>) -> Result<Vec<Task>, Report> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut counted: HashSet<TaskPlace> = HashSet::new();
+        for noted in due {
+            let accounts = memory::own_list(&[noted.account])?;
+            let (place, work) = if noted.source.kind == SourceKind::Parent {
+                let place = self.own_place(&noted)?;
+                let counts = noted.amounts.iter().any(|amount| matches!(amount, Amount::Count));
+                if counts {
+                    memory::reserve(&mut counted, 1)?;
+                    counted.insert(place.clone());
+                }
+                (place, if counts { Work::Count } else { Work::Expect })
+            } else {
+                let Some((parent, path)) = self.way(noted.source.origin)? else { continue };
+                let Some(sum) = sum_of(&parent, &noted.amounts)? else {
+                    session::settled(noted.account)?;
+                    continue;
+                };
+                let values = values_of(&path, &noted.key)?;
+                let Some(identity) = path.look(&parent, &values)? else { continue };
+                let place = (parent.oid.to_u32(), parent.attno, identity);
+                (place, Work::Add { origin: noted.source.origin, key: noted.key, sum })
+            };
+            memory::push(&mut tasks, Task { place, work, accounts })?;
+        }
+        tasks.sort_by(|a, b| a.place.cmp(&b.place).then(a.work.rank().cmp(&b.work.rank())));
+        merged(tasks, &counted)
+    }
+
+    /// The place of a parent's own note, which names it by its primary key.
+    fn own_place(&self, noted: &DueTotal) -> Result<TaskPlace, Report> {
+        let column = session::origin(noted.source.origin, |origin| origin.column);
+        let identity = noted.key.get(PARENT_PREFIX..).unwrap_or_default();
+        let identity = memory::own(&String::from_utf8_lossy(identity))?;
+        Ok((noted.source.parent, column.unwrap_or_default(), identity))
+    }
+
+    fn carry_out(&mut self, task: Task) -> Result<(), Report> {
+        let Task { place: (parent, attno, identity), work, accounts } = task;
+        match work {
+            Work::Add { origin, key, sum } => {
+                let Some((parent, path)) = self.way(origin)? else { return Ok(()) };
+                // Of a row whose amounts took each other away.
+                if numeric::is_zero(sum)? {
+                    return all_settled(&accounts);
+                }
+                let values = values_of(&path, &key)?;
+                add(&parent, &path, &values, sum, &accounts)
+            }
+            Work::Count | Work::Expect => {
+                let Some(parent) = self.parent(Oid::from(parent), attno)? else {
+                    return all_settled(&accounts);
+                };
+                match work {
+                    Work::Count => sums::count_row(&parent, &identity)?,
+                    _ => sums::expect_total(&parent, &identity)?,
+                }
+                all_settled(&accounts)
+            }
+        }
+    }
+
+    fn parent(&mut self, oid: Oid, attno: i16) -> Result<Option<Rc<TotalParent>>, Report> {
+        let place = (oid.to_u32(), attno);
+        match self.parents.get(&place) {
+            Some(None) => return Ok(None),
+            Some(Some(known)) if !known.is_outdated() => return Ok(Some(known.clone())),
+            _ => {}
+        }
+        let parent = TotalParent::open(oid, attno)?.map(Rc::new);
+        self.parents.insert(place, parent.clone());
+        self.paths.retain(|_, path| path.followed.parent != oid);
+        Ok(parent)
+    }
+
+    /// The parent table and the statements that reach it; `None` if a table was dropped.
+    fn way(&mut self, origin: usize) -> Result<Option<TotalWay>, Report> {
+        let Some((followed, column)) = session::origin(origin, |o| (o.key.clone(), o.column))
+        else {
+            return Ok(None);
+        };
+        let Some(parent) = self.parent(followed.parent, column)? else { return Ok(None) };
+        if let Some(path) = self.paths.get(&origin).filter(|path| !path.is_outdated()) {
+            return Ok(Some((parent, path.clone())));
+        }
+        let Some(path) = TotalPath::open(&parent, followed)? else { return Ok(None) };
+        let path = Rc::new(path);
+        self.paths.insert(origin, path.clone());
+        Ok(Some((parent, path)))
+    }
+}
+
+impl Work {
+    /// Of several things to do to one row, the amounts come first.
+    fn rank(&self) -> u8 {
+        match self {
+            Work::Add { .. } => 0,
+            Work::Expect => 1,
+            Work::Count => 2,
+        }
+    }
+}
+
+/// Amounts of one parent are added up; those of a parent that is counted are not needed.
+fn merged(tasks: Vec<Task>, counted: &HashSet<TaskPlace>) -> Result<Vec<Task>, Report> {
+    let mut merged: Vec<Task> = Vec::new();
+    memory::reserve(&mut merged, tasks.len())?;
+    for task in tasks {
+        if matches!(task.work, Work::Add { .. }) && counted.contains(&task.place) {
+            all_settled(&task.accounts)?;
+            continue;
+        }
+        let same = merged.last_mut().filter(|last| last.place == task.place);
+        if let Some(Task { work: Work::Add { sum, .. }, accounts, .. }) = same
+            && let Work::Add { sum: more, .. } = &task.work
+        {
+            *sum = numeric::add(*sum, *more)?;
+            memory::reserve(accounts, task.accounts.len())?;
+            accounts.extend(task.accounts);
+            continue;
+        }
+        merged.push(task);
+    }
+    Ok(merged)
+}
+
+fn values_of(path: &TotalPath, key: &[u8]) -> Result<Vec<Rebuilt>, Report> {
+    let bytes = key.get(PREFIX..).unwrap_or_default();
+    rebuilt(&path.followed.columns, bytes).ok_or_else(|| memory::exhausted(key.len()))
+}
+
+/// The sum as a numeric value; `None` for zero.
+fn sum_of(parent: &TotalParent, amounts: &[Amount]) -> Result<Option<Datum>, Report> {
+    if parent.rounds && amounts.iter().any(|amount| matches!(amount, Amount::Numeric(_))) {
+        return Err(faults::would_round(parent.oid, &parent.column));
+    }
+    let mut sum: Option<Datum> = None;
+    for amount in amounts {
+        let value = match amount {
+            Amount::Int(n) => numeric::of_integer(*n)?,
+            Amount::Numeric(bytes) => match key_bytes::split(bytes, NUMERIC) {
+                // The sum is a value of Postgres's own, which outlives the bytes.
+                Some((value, _)) => numeric::add(value.datum(), numeric::of_integer(0)?)?,
+                None => return Err(memory::exhausted(bytes.len())),
+            },
+            Amount::New | Amount::Count => continue,
+        };
+        sum = Some(match sum {
+            Some(sum) => numeric::add(sum, value)?,
+            None => value,
+        });
+    }
+    match sum {
+        Some(sum) if numeric::is_zero(sum)? => Ok(None),
+        sum => Ok(sum),
+    }
+}
+
+/// Adds to a total. A parent that is not there keeps what was noted for it: it may come yet.
+fn add(
+    parent: &TotalParent,
+    path: &TotalPath,
+    values: &[Rebuilt],
+    sum: Datum,
+    accounts: &[usize],
+) -> Result<(), Report> {
+    match path.add(parent, values, sum)? {
+        Ok(()) => all_settled(accounts),
+        Err(Unwritten::Missing) => Ok(()),
+        Err(Unwritten::Refused(refused)) => {
+            let child = Some(path.followed.child);
+            Err(reports::refused(parent, child, &refused, &numeric::shown(sum)?)?)
+        }
+    }
+}
+
+fn all_settled(accounts: &[usize]) -> Result<(), Report> {
+    accounts.iter().try_for_each(|account| session::settled(*account))
+}
