@@ -18,5 +18,5 @@ race() {
 status=0
 race || status=$?
 race --restart-every 10 --timeouts --ddl --starve-locks || status=$?
-HOSTILE_SECONDS=$((minutes * 20)) pgrx-tests/hostile/run.sh || status=$?
+HOSTILE_SECONDS=$((minutes * 20)) SEED=${SEED:-$(date +%s)} pgrx-tests/hostile/run.sh || status=$?
 exit "$status"
