@@ -7,7 +7,10 @@
 
 major=$(pg_wanted)
 config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
-[ "$1" = uninstall ] || setup "$major"
+case $1 in
+package) setup "$major" package ;;
+install) setup "$major" ;;
+esac
 as_owner=()
 if [ "$1" != package ]; then
     libraries=$("$config" --pkglibdir) extensions=$("$config" --sharedir)/extension
@@ -21,7 +24,8 @@ package)
     "$CARGO_PGRX" pgrx package --pg-config "$config"
     ;;
 install)
-    "$CARGO_PGRX" pgrx install --release --pg-config "$config" ${as_owner:+--sudo}
+    extension_build release
+    extension_copy "$libraries" "$extensions" "${as_owner[@]}"
     ;;
 uninstall)
     "${as_owner[@]}" rm -f "$libraries/raceguard.so" "$extensions/raceguard.control" "$extensions"/raceguard--*.sql

@@ -7,7 +7,7 @@
 . scripts/setup.sh
 
 major=$(pg_wanted)
-setup "$major"
+setup "$major" package
 config=${PG_CONFIG:-/usr/lib/postgresql/$major/bin/pg_config}
 "$CARGO_PGRX" pgrx package --pg-config "$config" --out-dir "$TARGET/oci/package"
 tree=$TARGET/oci/$major

@@ -167,9 +167,41 @@ pg_origin() {
     fi
 }
 
-# extension_install PROFILE [option...]: builds the extension and installs it into the private copy.
+# extension_sql: the script that creates the extension: the files of src/lib.rs, each behind those that it requires.
+extension_sql() {
+    local file
+    sed -n 's|^extension_sql_file!("\.\./\(sql/[a-z_]*\.sql\)".*|\1|p' src/lib.rs | while IFS= read -r file; do
+        cat "$file"
+        echo
+    done
+}
+
+# extension_build PROFILE: sets LIBRARY to what was built for the Postgres of pg_use. All SQL is written by hand, so nothing
+# needs cargo-pgrx, which takes longer to build than the extension.
+extension_build() {
+    local folder=$1
+    [ "$1" != dev ] || folder=debug
+    cargo build --locked --lib -p raceguard --profile "$1" --no-default-features --features "pg$PG_MAJOR"
+    # shellcheck disable=SC2034 # for the caller
+    LIBRARY=$CARGO_TARGET_DIR/$folder/libraceguard.so
+}
+
+# extension_copy LIBRARIES EXTENSIONS [command...]: puts what was built into these directories, with this command before it.
+extension_copy() {
+    local libraries=$1 extensions=$2 version file
+    shift 2
+    version=$(extension_version)
+    # A new file beside the old one, which a running server may have mapped.
+    "$@" install -m 755 "$LIBRARY" "$libraries/raceguard.so"
+    sed "s/@CARGO_VERSION@/$version/" raceguard.control | "$@" install -m 644 /dev/stdin "$extensions/raceguard.control"
+    extension_sql | "$@" install -m 644 /dev/stdin "$extensions/raceguard--$version.sql"
+    for file in sql/raceguard--*--*.sql; do
+        "$@" install -m 644 "$file" "$extensions/"
+    done
+}
+
+# extension_install PROFILE: builds the extension and installs it into the private copy.
 extension_install() {
-    local profile=$1
-    shift
-    "$CARGO_PGRX" pgrx install --profile "$profile" --pg-config "$PG_BIN/pg_config" "$@"
+    extension_build "$1"
+    extension_copy "$("$PG_BIN/pg_config" --pkglibdir)" "$("$PG_BIN/pg_config" --sharedir)/extension"
 }

@@ -170,13 +170,14 @@ setup_cargo_pgrx() {
     find_cargo_pgrx || die "cargo-pgrx $version was installed below target/tools and does not run"
 }
 
-# setup MAJORS [test|all|packages|deb|lint|debug]: everything, then PG_BIN and the rest for the first of the majors.
+# setup MAJORS [test|only|all|packages|package|deb|lint|debug]: everything, then PG_BIN and the rest for the first of the
+# majors. cargo-pgrx comes where its tests run or its packages are made.
 setup() {
     local majors
     read -r -a majors <<<"$1"
     setup_packages "${majors[*]}" "${2:-}"
     setup_rust
-    setup_cargo_pgrx
+    [[ ! ${2:-} =~ ^(test|only|all|packages|package|deb)$ ]] || setup_cargo_pgrx
     if [ "$(id -u)" = 0 ]; then
         id "$SERVER_USER" >/dev/null 2>&1 \
             || die "Postgres does not run as root and there is no user $SERVER_USER: useradd --system $SERVER_USER, or SERVER_USER=name"

@@ -86,7 +86,20 @@ rust_tests() {
     PATH=$ROOT/scripts/as-root:$PATH USER=$(id -un) \
         "$CARGO_PGRX" pgrx test "pg$PG_MAJOR" "${runas[@]}" --pgdata "$RUN/pgrx" 2>&1 | tee "$log" || status=$?
     count_cargo_tests "$log"
+    same_script || status=1
     return "$status"
+}
+
+# cargo-pgrx, which people install with and packages are made with, has put the lines of extension_sql into its script too,
+# in an order of its own and with those of its tests.
+same_script() {
+    local script missing
+    script=$("$PG_BIN/pg_config" --sharedir)/extension/raceguard--$(extension_version).sql
+    missing=$(comm -23 <(extension_sql | sort) <(sort "$script"))
+    [ -n "$missing" ] || return 0
+    printf '%s\n' "$missing"
+    echo "cargo-pgrx has not put these lines into $script"
+    return 1
 }
 
 # Sums up cargo's "test result" lines. An ignored test counts as failed: none is skipped here.

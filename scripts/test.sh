@@ -23,7 +23,7 @@ purpose='test'
 case ${1:-} in
 all) further=$(pg_supported) purpose=all ;;
 packages) purpose=packages ;;
-only) first='' further=$2 purpose='' ;;
+only) first='' further=$2 purpose=only ;;
 *) [ "${CI:-}" != true ] || further=$(pg_supported pypi) ;;
 esac
 
