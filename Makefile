@@ -1,6 +1,7 @@
 # Thin on purpose: each target is a script below scripts/.
 #
 #   make demo [PSQL=1]         races with and without raceguard in a throwaway cluster
+#   make demo TOUR=1           demo/tour.sql and what it answers
 #   make test                  every check; CI=true adds Postgres 16 and 18
 #   make test-all              also Postgres 17, the newest 18, and 19 (as root: in chroots of Debian)
 #   make packages-test         what users install: built, installed and used; the site in a browser
@@ -34,7 +35,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo:
-	@scripts/demo.sh $(if $(PSQL),psql)
+	@scripts/demo.sh $(if $(PSQL),psql,$(if $(TOUR),tour))
 
 test:
 	@scripts/test.sh
