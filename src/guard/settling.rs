@@ -5,6 +5,7 @@
 //! statement fails, and nothing has slipped through. The row that was claimed is known by where its old version
 //! lies, so other guards of the parent can tell as well ([`is_own`]).
 
+use crate::pg::error::Report;
 use crate::pg::per_backend::PerBackend;
 use crate::pg::relation::root_of;
 use crate::pg::trigger::Firing;
@@ -19,8 +20,12 @@ struct Settling {
     column: u64,
     /// Table and place of the row that was claimed.
     row: Option<(Oid, (u32, u16))>,
+    /// What the column was to become, as a number that tells values apart.
+    value: u64,
     /// Whether an UPDATE has come that leaves the column as it is.
     unchanged: bool,
+    /// Whether the same UPDATE moves the row's version on.
+    moves_version: bool,
 }
 
 static CURRENT: PerBackend<Cell<Option<Settling>>> = PerBackend::new(Cell::new(None));
@@ -28,10 +33,10 @@ static CURRENT: PerBackend<Cell<Option<Settling>>> = PerBackend::new(Cell::new(N
 /// Ends the write when dropped, after an error too.
 pub struct Settlement(Option<Settling>);
 
-/// A total's column is written, until the result is dropped.
-pub fn begin(parent: Oid, column: &str) -> Settlement {
+/// A total's column is written, until the result is dropped; `moves_version` if the row's version is as well.
+pub fn begin(parent: Oid, column: &str, moves_version: bool) -> Settlement {
     let (root, column) = (root_of(parent), name_hash(column));
-    let settling = Settling { root, column, row: None, unchanged: false };
+    let settling = Settling { root, column, row: None, value: 0, unchanged: false, moves_version };
     Settlement(CURRENT.replace(Some(settling)))
 }
 
@@ -42,23 +47,33 @@ impl Drop for Settlement {
 }
 
 /// FNV-1a: names are compared by it, in memory that needs no allocation.
-fn name_hash(name: &str) -> u64 {
+pub fn name_hash(name: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     name.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-/// Whether an UPDATE that changes a column is the guard's own; the first one that asks is. Plain frames.
+/// Whether an UPDATE that changes a column is the guard's own; the first one that asks is. `value` stands for what it
+/// makes of the column. Plain frames.
 #[cold]
-pub fn claim(firing: Firing, column: &str) -> bool {
+pub fn claim(firing: Firing, column: &str, value: u64) -> bool {
     let Some(settling) = CURRENT.get() else { return false };
     let place = (firing.table().oid(), firing.old().place());
     let is_own = settling.root == root_of(place.0)
         && settling.column == name_hash(column)
         && settling.row.is_none_or(|row| row == place);
     if is_own {
-        CURRENT.set(Some(Settling { row: Some(place), ..settling }));
+        CURRENT.set(Some(Settling { row: Some(place), value, ..settling }));
     }
     is_own
+}
+
+/// What the guard's own UPDATE of a row was to make of a column; `None` of another's. Plain frames.
+#[inline]
+pub fn claimed(firing: Firing, column: &str) -> Option<u64> {
+    let settling = CURRENT.get()?;
+    let place = (firing.table().oid(), firing.old().place());
+    let is_own = settling.row == Some(place) && settling.column == name_hash(column);
+    is_own.then_some(settling.value)
 }
 
 /// An UPDATE leaves a column as it is. The guard's own never does, unless another trigger of the parent has put the
@@ -79,13 +94,31 @@ pub fn is_undone() -> bool {
 /// Whether an UPDATE that fires a row trigger writes nothing but a total, and the guard wrote it. Plain frames.
 #[inline]
 pub fn is_own(firing: Firing) -> bool {
-    CURRENT
-        .get()
-        .is_some_and(|settling| settling.row == Some((firing.table().oid(), firing.old().place())))
+    CURRENT.get().is_some_and(|settling| {
+        !settling.moves_version
+            && settling.row == Some((firing.table().oid(), firing.old().place()))
+    })
 }
 
-/// Whether a total is being written at the moment.
+/// Whether a total, and nothing else of the row, is being written at the moment.
 #[inline]
 pub fn is_under_way() -> bool {
-    CURRENT.get().is_some_and(|settling| settling.row.is_some())
+    CURRENT.get().is_some_and(|settling| !settling.moves_version && settling.row.is_some())
+}
+
+/// What moves the versions of parents whose children this transaction has written; it takes along the totals that are
+/// settled at COMMIT.
+static VERSIONS: PerBackend<Cell<Option<MoveVersions>>> = PerBackend::new(Cell::new(None));
+
+type MoveVersions = fn() -> Result<(), Report>;
+
+/// `move_versions` is what a settlement at COMMIT begins with. Plain frames.
+#[inline]
+pub fn begins_with(move_versions: MoveVersions) {
+    VERSIONS.set(Some(move_versions));
+}
+
+/// Has versions moved together with the totals that are due.
+pub fn move_versions() -> Result<(), Report> {
+    VERSIONS.get().map_or(Ok(()), |move_versions| move_versions())
 }

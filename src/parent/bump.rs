@@ -12,6 +12,8 @@ use crate::pg::foreign_key::ForeignKey;
 use crate::pg::memory;
 use crate::pg::relation::Table;
 use crate::pg::spi::connected;
+use crate::total::carried::CarriedTotal;
+use crate::total::settle::SettlementRun;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ struct Bump {
     paths: HashMap<u32, Rc<Path>>,
     seen: HashSet<Vec<u8>>,
     done: HashSet<Place>,
+    totals: SettlementRun,
 }
 
 /// Bumps every noted parent that this transaction has not bumped yet. What triggers on the parents
@@ -63,6 +66,14 @@ pub fn bump_all() -> Result<(), Report> {
     })?;
     session_notes::end();
     Ok(())
+}
+
+/// The same where something is noted: a settlement of totals begins with it.
+pub fn bump_noted() -> Result<(), Report> {
+    match session_notes::any_left() {
+        true => bump_all(),
+        false => Ok(()),
+    }
 }
 
 /// Notes the parents of all rows of a table about to be truncated.
@@ -102,12 +113,22 @@ impl Bump {
     /// is gone, or moved by this transaction, or by another since it was looked at. Only in the
     /// last case it is bumped from whatever version it has by then: insisting again would send the
     /// writers of a busy parent back to the end of its queue time after time.
+    ///
+    /// A total that is due at COMMIT through the same foreign key goes with it. Where its bounds refuse that, the
+    /// settlement that follows tells.
     fn write(&mut self, due: Due) -> Result<(), Report> {
         let Some((parent, path)) = self.way(&due.followed)? else { return Ok(()) };
-        if !path.bump(&parent, &due.key, BumpFrom::Version(due.version))?
-            && path.is_unmoved(&parent, &due.key)?
+        let values = due.key.get(session_notes::PREFIX..).unwrap_or_default();
+        let carried = CarriedTotal::find(&mut self.totals, &due.followed, values)?;
+        let known = BumpFrom::Version(due.version);
+        if path.bump(&parent, &due.key, known, carried.as_ref())?
+            || !path.is_unmoved(&parent, &due.key)?
         {
-            path.bump(&parent, &due.key, BumpFrom::Any)?;
+            return Ok(());
+        }
+        let carries = carried.is_some();
+        if !path.bump(&parent, &due.key, BumpFrom::Any, carried.as_ref())? && carries {
+            path.bump(&parent, &due.key, BumpFrom::Any, None)?;
         }
         Ok(())
     }

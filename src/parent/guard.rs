@@ -11,7 +11,7 @@ use crate::guard::attachment;
 use crate::guard::outcome;
 use crate::guard::own_writes;
 use crate::guard::settling;
-use crate::parent::bump::{bump_all, note_all};
+use crate::parent::bump::{bump_all, bump_noted, note_all};
 use crate::parent::rule::{
     ParentRules, TruncateRules, ATTACHMENT, BUMP_ATTACHMENT, TRUNCATE_FUNCTION,
 };
@@ -45,6 +45,7 @@ fn note_parents(firing: Firing) -> Result<Row, Report> {
         return Err(attachment::otherwise(&ATTACHMENT, firing.table()));
     }
     let foreign_key = rule_cache::rule::<ParentRules>(firing.definition())?;
+    settling::begins_with(bump_noted);
     match firing.event() {
         Event::Insert => session_notes::note(foreign_key, firing.new_row())?,
         Event::Delete => session_notes::note(foreign_key, firing.old())?,
@@ -67,10 +68,10 @@ fn note_parents(firing: Firing) -> Result<Row, Report> {
 /// The trigger function `raceguard.parent_version_bump`, deferrable constraint trigger AFTER
 /// INSERT OR UPDATE OR DELETE.
 pub fn bump(firing: Firing) -> Result<Row, Report> {
-    outcome::leave(firing, bump_noted(firing))
+    outcome::leave(firing, bump_deferred(firing))
 }
 
-fn bump_noted(firing: Firing) -> Result<Row, Report> {
+fn bump_deferred(firing: Firing) -> Result<Row, Report> {
     if !firing.is_row(Timing::After) {
         return Err(attachment::otherwise(&BUMP_ATTACHMENT, firing.table()));
     }

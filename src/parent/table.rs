@@ -20,6 +20,7 @@ use crate::pg::table_watch::Watch;
 use crate::pg::text::quote_ident;
 use crate::pg::trigger;
 use crate::pg::version_value::VersionKind;
+use crate::total::carried::{CarriedTexts, CarriedTotal};
 use crate::version::rule as version;
 use pgrx::pg_sys::{self, Datum, Oid};
 use std::sync::Arc;
@@ -65,6 +66,9 @@ pub struct Path {
     followed: Arc<Followed>,
     select: Statement,
     update: Statement,
+    /// What finds a row, and the types of the parameters of `update`.
+    condition: String,
+    types: Vec<Oid>,
     watch: Watch,
 }
 
@@ -169,20 +173,13 @@ impl Path {
             .cloned()
             .collect::<Vec<_>>()
             .join(", ");
-        let (from, version) = (&parent.from, &parent.version_name);
-        let known = format!("${}", foreign_key.columns.len() + 1);
-        let any = format!("${}", foreign_key.columns.len() + 2);
-        let select = format!("SELECT {columns} FROM {from} WHERE {condition}");
-        let update = format!(
-            "UPDATE {from} SET {version} = {} WHERE {condition} \
-             AND ({any} OR {version} OPERATOR(pg_catalog.=) {known} OR ({version} IS NULL AND {known} IS NULL))",
-            parent.sends.stated(version),
-        );
+        let select = format!("SELECT {columns} FROM {} WHERE {condition}", parent.from);
+        let condition = condition.as_str().to_owned();
         let mut types: Vec<Oid> = foreign_key.columns.iter().map(|c| c.type_oid).collect();
         let select = acting_as(parent.owner, || statement::prepare(select, &types))?;
         types.extend([parent.version.type_oid, pg_sys::BOOLOID]);
-        let update = acting_as(parent.owner, || statement::prepare(update, &types))?;
-        Ok(Some(Path { followed, select, update, watch }))
+        let update = updating(parent, &condition, types.clone(), None)?;
+        Ok(Some(Path { followed, select, update, condition, types, watch }))
     }
 
     /// The parent table.
@@ -273,8 +270,15 @@ impl Path {
         Ok(ParentRow { version, identity: key, above })
     }
 
-    /// Moves the version of the row on; false if there is no row with that key and version.
-    pub fn bump(&self, parent: &Parent, key: &[u8], expected: BumpFrom) -> Result<bool, Report> {
+    /// Moves the version of the row on, and adds to its total; false if there is no row with that key and version, or
+    /// the total's bounds refuse it.
+    pub fn bump(
+        &self,
+        parent: &Parent,
+        key: &[u8],
+        expected: BumpFrom,
+        carried: Option<&CarriedTotal>,
+    ) -> Result<bool, Report> {
         let values = self.values(key)?;
         let mut values: Vec<Option<Datum>> = values.iter().map(|v| Some(v.datum())).collect();
         values.extend(match expected {
@@ -283,7 +287,15 @@ impl Path {
             }
             BumpFrom::Any => [None, Some(Datum::from(true))],
         });
-        acting_as(parent.owner, || Ok(self.update.modify(&values)? > 0))
+        let Some(carried) = carried else {
+            return acting_as(parent.owner, || Ok(self.update.modify(&values)? > 0));
+        };
+        let (mut types, (type_oid, amount)) = (self.types.clone(), carried.amount());
+        types.push(type_oid);
+        values.push(Some(amount));
+        let texts = carried.texts(values.len());
+        let update = updating(parent, &self.condition, types, Some(texts))?;
+        carried.write(|| update.modify(&values))
     }
 
     fn values(&self, key: &[u8]) -> Result<Vec<Rebuilt>, Report> {
@@ -291,6 +303,26 @@ impl Path {
         // The bytes are whole, since the foreign key is the one they were noted by.
         rebuilt(&self.followed.columns, bytes).ok_or_else(|| memory::exhausted(key.len()))
     }
+}
+
+/// The statement that moves a version on, with what it takes along of a total:
+/// `UPDATE orders SET version = version + 1, total = COALESCE(total, 0) + $4 WHERE id = $1 AND ($3 OR version = $2 ...)`.
+fn updating(
+    parent: &Parent,
+    condition: &str,
+    types: Vec<Oid>,
+    carried: Option<CarriedTexts>,
+) -> Result<Statement, Report> {
+    let (from, version) = (&parent.from, &parent.version_name);
+    let (set, bounds) = carried.map(|carried| (carried.set, carried.bounds)).unwrap_or_default();
+    let keys = types.len() - if set.is_empty() { 2 } else { 3 };
+    let (known, any) = (format!("${}", keys + 1), format!("${}", keys + 2));
+    let update = format!(
+        "UPDATE {from} SET {version} = {}{set} WHERE {condition} \
+         AND ({any} OR {version} OPERATOR(pg_catalog.=) {known} OR ({version} IS NULL AND {known} IS NULL)){bounds}",
+        parent.sends.stated(version),
+    );
+    acting_as(parent.owner, || statement::prepare(update, &types))
 }
 
 /// Whether the columns have the types that the foreign key was found with.

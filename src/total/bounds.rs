@@ -16,8 +16,18 @@ pub struct Bounds<'a> {
 impl Bounds<'_> {
     /// Whether a parent may be there before its first child although no child is below the bound.
     pub fn starts_null(&self) -> bool {
-        self.at_least.is_some_and(|bound| bound.parse::<f64>().map_or(true, |n| n > 0.0))
+        self.at_least.is_some_and(|bound| constant(bound).is_none_or(|n| n > 0.0))
     }
+}
+
+/// The number that a bound is, if it is one; Postgres writes `-1` as `'-1'::integer`.
+pub fn constant(bound: &str) -> Option<f64> {
+    let digits = match bound.strip_prefix('\'').and_then(|rest| rest.split_once("'::")) {
+        Some((digits, "smallint" | "integer" | "bigint" | "numeric")) => digits,
+        Some(_) => return None,
+        None => bound,
+    };
+    digits.parse().ok()
 }
 
 /// Reads the bounds; the error is the argument that is none or is missing.
@@ -60,6 +70,9 @@ mod tests {
         assert!(bounds(Some("least")).starts_null());
         assert!(!bounds(Some("0")).starts_null());
         assert!(!bounds(Some("-3")).starts_null());
+        assert!(!bounds(Some("'-3'::integer")).starts_null());
+        assert!(bounds(Some("'5000000000'::bigint")).starts_null());
+        assert!(bounds(Some("'-3'::text")).starts_null());
         assert!(!bounds(None).starts_null());
     }
 }

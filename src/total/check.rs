@@ -274,8 +274,7 @@ pub fn remains(table: Option<Oid>) -> Result<Vec<Finding>, Report> {
             continue;
         }
         let column = keeper.arguments.first().map_or("", String::as_str);
-        let feeders = Feeder::of(keeper.table, column)?;
-        if feeders.is_empty() {
+        if Feeder::all_of(keeper.table, column)?.is_empty() {
             let detail = format!("Column \"{column}\" of {} is kept from being written, but no table is counted in it any more. Drop the triggers that begin with \"{}\", and CHECK \"{}\".", keeper.qualified, keeper.trigger, check_name(base_of(&keeper.trigger)));
             findings.push(Finding::warning("total_orphaned", detail).at(keeper.table, ""));
         }

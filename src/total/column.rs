@@ -17,13 +17,14 @@ use crate::pg::spi::pinned_text;
 use crate::pg::text::{display, PgText};
 use crate::pg::trigger::{find_named, guard_entry, Definition, Event, Firing, Timing};
 use crate::pg::tuple::Row;
+use crate::total::amount::Amount;
 use crate::total::bounds::{parse, Bounds};
 use crate::total::faults;
 use crate::total::parent::is_styled;
 use crate::total::rule::{
     COLUMN_ATTACHMENT, COLUMN_FUNCTION, PARENT_ATTACHMENT, PARENT_FUNCTION, ROWS,
 };
-use crate::total::session::{self, Amount};
+use crate::total::session;
 use crate::total::settle::settle;
 use core::fmt::Write;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -110,6 +111,47 @@ impl ColumnRule<'_> {
         }
     }
 
+    /// The total as a number that tells values apart.
+    fn value(&self, row: Row) -> u64 {
+        match row.get(self.column.attno) {
+            None => 0,
+            Some(value) if self.column.by_value => value.value() as u64,
+            Some(value) => {
+                let shown =
+                    PgText::from_fmt(format_args!("{}", display(value, self.column.type_oid)));
+                // 1 and 1.00 are one value.
+                let digits = shown.as_str();
+                settling::name_hash(match digits.contains('.') {
+                    true => digits.trim_end_matches('0').trim_end_matches('.'),
+                    false => digits,
+                })
+            }
+        }
+    }
+
+    /// Refuses what a trigger of the parent that fires behind [`keep`] has made of the total.
+    #[inline]
+    fn check_kept(&self, firing: Firing) -> Result<(), Report> {
+        let (new, column) = (firing.new_row(), self.bounds.column);
+        if firing.event() == Event::Insert {
+            let start = (!self.bounds.starts_null()).then_some(self.zero);
+            return match (new.get(self.column.attno), start) {
+                (None, None) => Ok(()),
+                (Some(a), Some(b)) if self.column.by_value && a == b => Ok(()),
+                (Some(a), Some(b)) if !self.column.by_value && numeric::is_equal(a, b) => Ok(()),
+                _ => Err(faults::not_yours(firing, column)),
+            };
+        }
+        match settling::claimed(firing, column) {
+            // A key that its own write changes would be counted, and written, again and again.
+            Some(value) if value != self.value(new) || self.keys.differ(firing.old(), new) => {
+                Err(faults::suppressed(self.root, column))
+            }
+            None if !self.is_same(firing.old(), new) => Err(faults::not_yours(firing, column)),
+            _ => Ok(()),
+        }
+    }
+
     /// Its primary key as text, in the order of the key; two rows of one table never have the same.
     fn identity(&self, row: Row) -> PgText {
         let mut text = PgText::new();
@@ -157,7 +199,7 @@ pub fn keep<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
     let old = firing.old();
     if rule.is_same(old, new) {
         settling::see_unchanged(firing, rule.bounds.column);
-    } else if !settling::claim(firing, rule.bounds.column) {
+    } else if !settling::claim(firing, rule.bounds.column, rule.value(new)) {
         return Err(faults::not_yours(firing, rule.bounds.column));
     }
     if rule.keys.differ(old, new) {
@@ -185,8 +227,13 @@ pub fn look<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
     }
     let rule = rule_cache::rule::<ColumnRules>(firing.definition())?;
     let new = firing.new_row();
-    let counts = session::has_moved(rule.root)
-        && (firing.event() == Event::Insert || rule.keys.differ(firing.old(), new));
+    rule.check_kept(firing)?;
+    let moves = firing.event() == Event::Update && rule.keys.differ(firing.old(), new);
+    if moves {
+        // By a trigger that fires behind `keep`.
+        session::move_parent(rule.root)?;
+    }
+    let counts = moves || (firing.event() == Event::Insert && session::has_moved(rule.root));
     match firing.event() {
         _ if counts => rule.note(new, Amount::Count)?,
         Event::Insert if rule.bounds.starts_null() => rule.note(new, Amount::New)?,

@@ -79,13 +79,30 @@ pub fn no_keeper(table: Table, column: &str) -> Report {
     .column(column)
 }
 
+/// 40001: a parent was not there when its children were counted, and is there when they are committed.
+pub fn came_late(parent: Oid, column: &str) -> Report {
+    let name = name_of(parent);
+    Report::error(
+        errors::SERIALIZATION_FAILURE,
+        format_args!(
+            "total \"{column}\" of \"{name}\" could not be written: a parent came meanwhile"
+        ),
+    )
+    .detail(format_args!(
+        "Another transaction has committed the parent of rows of this one after they were counted."
+    ))
+    .hint(format_args!("Repeat the transaction."))
+    .table(parent)
+    .column(column)
+}
+
 /// 55000: a trigger of the parent has the guard's own UPDATE do nothing.
 pub fn suppressed(parent: Oid, column: &str) -> Report {
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("total \"{column}\" was not written"),
+        format_args!("total \"{column}\" of \"{}\" was not written", name_of(parent)),
     )
-    .detail(format_args!("A BEFORE UPDATE trigger of the parent suppresses the guard's UPDATE, or puts the old value back."))
+    .detail(format_args!("A BEFORE UPDATE trigger of the parent suppresses the guard's UPDATE, or changes the total or the parent's key in it."))
     .hint(format_args!("Have that trigger let UPDATEs of the total pass."))
     .table(parent)
     .column(column)
@@ -106,4 +123,26 @@ pub fn would_round(parent: Oid, column: &str) -> Report {
     ))
     .table(parent)
     .column(column)
+}
+
+/// 22003: more than any column could hold.
+pub fn out_of_range() -> Report {
+    Report::error(errors::OUT_OF_RANGE, format_args!("total of a transaction is out of range"))
+        .detail(format_args!("It has more than 38 digits."))
+        .hint(format_args!("Write fewer rows in one transaction."))
+}
+
+/// No trigger came to settle what was noted. That takes a call of the WHEN condition's function by hand, or
+/// triggers attached by hand; the transaction must not commit children that their parents do not count.
+pub fn never_settled() -> Report {
+    Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!("parents of written rows still have their old totals"),
+    )
+    .detail(format_args!(
+        "Function \"raceguard.total_due\" was called outside the condition of a trigger, or triggers of a total were disabled within the transaction."
+    ))
+    .hint(format_args!(
+        "Let raceguard.add_total create the triggers, leave raceguard.total_due to them, and repeat the transaction."
+    ))
 }

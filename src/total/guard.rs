@@ -10,6 +10,7 @@ use crate::guard::attachment;
 use crate::guard::child_key::key_values;
 use crate::guard::outcome;
 use crate::guard::own_writes;
+use crate::guard::settling;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::numeric;
@@ -127,6 +128,10 @@ fn mark_statement<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
         }
     } else if firing.is_statement(Timing::After) {
         if session::end_statement() {
+            if firing.is_truncate(Timing::After) {
+                // No deferred trigger comes for it.
+                settling::move_versions()?;
+            }
             settle(false)?;
         }
     } else {
@@ -151,7 +156,11 @@ fn settle_deferred<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
     match session::in_statement() {
         // Constraints are immediate: further rows of the statement are still to be noted.
         true => session::unschedule(),
-        false => settle(true)?,
+        false => {
+            // One UPDATE for both, whichever trigger comes first.
+            settling::move_versions()?;
+            settle(true)?
+        }
     }
     Ok(firing.pass())
 }

@@ -138,13 +138,9 @@ impl<S: Copy, A: TryCopy> Ledger<S, A> {
                 kept += 1;
                 continue;
             }
-            let (source, amounts) = (account.source, self.amounts(place)?);
-            if !amounts.is_empty() {
-                let mut key = Vec::new();
-                key.try_reserve_exact(self.accounts.key(place).len())?;
-                key.extend_from_slice(self.accounts.key(place));
+            if let Some(due) = self.due_of(place, account.source)? {
                 taken.try_reserve(1)?;
-                taken.push(DueAccount { account: place, source, key, amounts });
+                taken.push(due);
             }
             if let Some(account) = self.accounts.get_mut(place) {
                 account.is_open = false;
@@ -152,6 +148,30 @@ impl<S: Copy, A: TryCopy> Ledger<S, A> {
         }
         self.open.truncate(kept);
         Ok(taken)
+    }
+
+    /// What is to be settled for a key, if anything.
+    pub fn due(&mut self, key: &[u8]) -> Result<Option<DueAccount<S, A>>, TryReserveError> {
+        let found = self.accounts.find(key).ok();
+        match found.and_then(|place| Some((place, self.accounts.get(place)?.source))) {
+            Some((place, source)) => self.due_of(place, source),
+            None => Ok(None),
+        }
+    }
+
+    fn due_of(
+        &self,
+        account: usize,
+        source: S,
+    ) -> Result<Option<DueAccount<S, A>>, TryReserveError> {
+        let amounts = self.amounts(account)?;
+        if amounts.is_empty() {
+            return Ok(None);
+        }
+        let mut key = Vec::new();
+        key.try_reserve_exact(self.accounts.key(account).len())?;
+        key.extend_from_slice(self.accounts.key(account));
+        Ok(Some(DueAccount { account, source, key, amounts }))
     }
 
     fn amounts(&self, account: usize) -> Result<Vec<A>, TryReserveError> {

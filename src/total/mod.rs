@@ -1,6 +1,8 @@
 //! Totals: a column of the parent that always equals the count or the sum of its children.
 
+pub mod amount;
 pub mod bounds;
+pub mod carried;
 pub mod check;
 pub mod column;
 pub mod definition;

@@ -14,7 +14,7 @@ use crate::pg::spi::{pinned_search_path, pinned_text, Param};
 use crate::pg::statement::{self, run_kept, Moment, Sight, Statement};
 use crate::pg::table_watch::Watch;
 use crate::pg::text::quote_ident;
-use crate::total::bounds::bounds_of;
+use crate::total::bounds::{bounds_of, constant};
 use crate::total::faults;
 use pgrx::pg_sys::{self, Datum, Oid};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl TotalParent {
     /// Whether the bounds' texts mean the same under every search_path: columns and digits, no operators and functions.
     /// The UPDATE fires the parent's triggers, which count on the session's own path, so only such bounds stand in it;
     /// a writer of the child must not have others run operators of his with the rights of the parent's owner.
-    fn has_plain_bounds(&self) -> bool {
+    pub fn has_plain_bounds(&self) -> bool {
         [&self.at_most, &self.at_least].into_iter().flatten().all(|bound| is_plain(bound))
     }
 
@@ -191,7 +191,16 @@ impl TotalParent {
     /// Runs `write`, which writes the column of one row, in the owner's name, and tells how many rows it has written.
     /// 55000 where a trigger of the parent has put the old total back.
     pub fn writing(&self, write: impl FnOnce() -> Result<u64, Report>) -> Result<u64, Report> {
-        let _settlement = settling::begin(self.oid, &self.column);
+        self.writing_with_version(false, write)
+    }
+
+    /// The same of a write that may move the row's version on.
+    pub fn writing_with_version(
+        &self,
+        moves_version: bool,
+        write: impl FnOnce() -> Result<u64, Report>,
+    ) -> Result<u64, Report> {
+        let _settlement = settling::begin(self.oid, &self.column, moves_version);
         let written = acting_as(self.owner, write)?;
         match written > 0 && settling::is_undone() {
             true => Err(faults::suppressed(self.oid, &self.column)),
@@ -316,15 +325,7 @@ impl TotalPath {
         if parent.has_plain_bounds() && parent.writing(|| self.add.modify(&values))? > 0 {
             return Ok(Ok(()));
         }
-        let mut judged = None;
-        pinned_search_path(|| {
-            acting_as(parent.owner, || {
-                self.judge.lock(&values, |row| {
-                    judged = Some(parent.refused(row)?);
-                    Ok(())
-                })
-            })
-        })?;
+        let judged = self.judge(parent, &values)?;
         match judged {
             None => Ok(Err(Unwritten::Missing)),
             Some(Some(refused)) => Ok(Err(Unwritten::Refused(refused))),
@@ -332,10 +333,32 @@ impl TotalPath {
             Some(None) => Err(faults::suppressed(parent.oid, &parent.column)),
         }
     }
+
+    /// Locks the row and judges it as it is by then, with an amount behind the key's values: `None` if there is no such
+    /// row, else what its bounds refuse.
+    pub fn judge(
+        &self,
+        parent: &TotalParent,
+        values: &[Option<Datum>],
+    ) -> Result<Option<Option<RefusedTotal>>, Report> {
+        let mut judged = None;
+        pinned_search_path(|| {
+            acting_as(parent.owner, || {
+                self.judge.lock(values, |row| {
+                    judged = Some(parent.refused(row)?);
+                    Ok(())
+                })
+            })
+        })?;
+        Ok(judged)
+    }
 }
 
-/// Whether the text of a bound is a column's name or a number without a sign.
+/// Whether the text of a bound is a column's name or a number.
 fn is_plain(bound: &str) -> bool {
+    if bound.starts_with('\'') {
+        return constant(bound).is_some();
+    }
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     match bound.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(name) => !name.contains('"'),

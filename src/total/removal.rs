@@ -1,8 +1,9 @@
 //! Taking a total off its tables.
 
+use crate::guard::arguments::literal;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
-use crate::pg::error::Report;
+use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{one, Param};
 use crate::total::definition::{
     base, drop_check, parent_trigger, standing_check, standing_triggers,
@@ -20,8 +21,10 @@ pub fn remove(child: &Target, guard: &Existing, drop_column: bool) -> Result<(),
     }
     drop_triggers(child, guard.guard())?;
     let Some(parent) = parent else { return Ok(()) };
-    if column.is_empty() || !Feeder::of(parent.oid, &column)?.is_empty() {
-        return Ok(());
+    let left = Feeder::all_of(parent.oid, &column)?;
+    if column.is_empty() || !left.is_empty() {
+        // One whose owner has lost the right to write the total may get it back.
+        return tell_of_others(&parent, &column, left.iter().find(|feeder| !feeder.is_allowed));
     }
     parent.lock("ACCESS EXCLUSIVE")?;
     drop_parents(&parent, &column)?;
@@ -29,6 +32,25 @@ pub fn remove(child: &Target, guard: &Existing, drop_column: bool) -> Result<(),
         true => parent.drop_column(&column),
         false => Ok(()),
     }
+}
+
+/// What of a total stays for a child that cannot write it at present.
+fn tell_of_others(parent: &Target, column: &str, other: Option<&Feeder>) -> Result<(), Report> {
+    let Some(other) = other else { return Ok(()) };
+    let (child, guard) = (Target::of(other.child)?, &other.guard.1);
+    tell(
+        Level::Notice,
+        format_args!(
+            "column \"{column}\" of \"{}\" stays a total: \"{}\" feeds it, whose owner may not write it",
+            parent.name, child.name
+        ),
+        Some(format_args!(
+            "To do without it as well: SELECT raceguard.drop_guard({}, {});",
+            literal(&child.qualified),
+            literal(guard)
+        )),
+    );
+    Ok(())
 }
 
 /// Drops the parent's triggers and its CHECK.

@@ -3,11 +3,9 @@
 //! A note is bytes and a copy of the foreign key they were read by, and points at no rule: rules may be
 //! replaced before it is settled. Whether the foreign key still stands is asked then.
 
-use crate::errors;
 use crate::guard::child_key::{append_key, Followed, KeyDatums};
 use crate::pg::advisory_lock::subtransaction_number;
 use crate::pg::alloc::{fallibly, is_exiting};
-use crate::pg::column::Storage;
 use crate::pg::error::Report;
 use crate::pg::foreign_key::ForeignKey;
 use crate::pg::key_bytes;
@@ -15,41 +13,13 @@ use crate::pg::memory::exhausted;
 use crate::pg::numeric;
 use crate::pg::per_backend::PerBackend;
 use crate::pg::transaction_end::{self, Listener};
+use crate::total::amount::{Amount, NUMERIC};
+use crate::total::faults;
 use crate::total::ledger::{DueAccount, Ledger, TryCopy};
 use core::cell::RefCell;
 use pgrx::pg_sys::{Datum, Oid};
 use std::collections::TryReserveError;
 use std::sync::Arc;
-
-/// What is noted for a parent.
-pub enum Amount {
-    Int(i128),
-    /// The [`key_bytes`] of a numeric value.
-    Numeric(Vec<u8>),
-    /// Not an amount: the parent is new, and must have a total when the transaction ends.
-    New,
-    /// Not an amount: what stands under the parent has to be counted.
-    Count,
-}
-
-/// How numeric values lie in memory.
-pub const NUMERIC: Storage = Storage { length: -1, by_value: false };
-
-impl TryCopy for Amount {
-    fn try_copy(&self) -> Result<Amount, TryReserveError> {
-        Ok(match self {
-            Amount::Int(n) => Amount::Int(*n),
-            Amount::New => Amount::New,
-            Amount::Count => Amount::Count,
-            Amount::Numeric(bytes) => {
-                let mut copy = Vec::new();
-                copy.try_reserve_exact(bytes.len())?;
-                copy.extend_from_slice(bytes);
-                Amount::Numeric(copy)
-            }
-        })
-    }
-}
 
 /// Where a note comes from, and when it is settled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,14 +67,17 @@ struct TotalsSession {
     newborn: bool,
     /// Whether children may come before their parents, those of another transaction too, of which no trigger tells here.
     late: bool,
+    /// What looks once more before the transaction commits: a settlement has missed a parent.
+    missed: Option<fn() -> Result<(), Report>>,
 }
 
 static SESSION: PerBackend<RefCell<Option<TotalsSession>>> = PerBackend::new(RefCell::new(None));
 
 static LISTENER: Listener = Listener {
-    before_commit: || match with(|session| session.ledger.any_open(|_| true)) {
-        true => Err(never_settled()),
-        false => Ok(()),
+    before_commit: || match with(|session| (session.ledger.any_open(|_| true), session.missed)) {
+        (true, _) => Err(faults::never_settled()),
+        (false, Some(look_again)) => look_again(),
+        (false, None) => Ok(()),
     },
     ended: || {
         if !is_exiting() {
@@ -131,6 +104,7 @@ impl TotalsSession {
             moved: Vec::new(),
             newborn: false,
             late: false,
+            missed: None,
         }
     }
 
@@ -164,13 +138,25 @@ impl TotalsSession {
         kind: SourceKind,
         append: impl FnOnce(&mut Vec<u8>) -> Result<(), TryReserveError>,
     ) -> Result<(), TryReserveError> {
-        self.key.clear();
-        self.key.try_reserve(PREFIX)?;
-        self.key.extend_from_slice(&key.constraint.to_u32().to_le_bytes());
-        self.key.extend_from_slice(&column.to_le_bytes());
-        self.key.push(kind as u8);
+        write_prefix(&mut self.key, key.constraint, column, kind)?;
         append(&mut self.key)
     }
+}
+
+/// Begins a key.
+#[inline]
+fn write_prefix(
+    key: &mut Vec<u8>,
+    constraint: Oid,
+    column: i16,
+    kind: SourceKind,
+) -> Result<(), TryReserveError> {
+    key.clear();
+    key.try_reserve(PREFIX)?;
+    key.extend_from_slice(&constraint.to_u32().to_le_bytes());
+    key.extend_from_slice(&column.to_le_bytes());
+    key.push(kind as u8);
+    Ok(())
 }
 
 fn origin_of(
@@ -238,7 +224,7 @@ pub fn note_integer(noted: NotedFor, values: &KeyDatums, n: i128) -> Result<(), 
     });
     match outcome.map_err(exhausted)? {
         true => Ok(()),
-        false => Err(out_of_range()),
+        false => Err(faults::out_of_range()),
     }
 }
 
@@ -377,6 +363,12 @@ pub fn expect_late_parents() {
     with(|session| session.late = true)
 }
 
+/// A parent was not there when what was noted for it was to be settled: `look_again` is called when no trigger can fire
+/// any more.
+pub fn miss_parent(look_again: fn() -> Result<(), Report>) {
+    with(|session| session.missed = Some(look_again))
+}
+
 /// A row of a parent goes, or gets another key.
 pub fn move_parent(parent: Oid) -> Result<(), Report> {
     let parent = parent.to_u32();
@@ -455,12 +447,36 @@ pub fn take(all: bool) -> Result<Vec<DueAccount<NoteSource, Amount>>, Report> {
         fallibly(|| {
             ledger.take(|source| match source.kind {
                 SourceKind::Statement => !deferred || !moved.contains(&source.parent),
-                SourceKind::Commit => !deferred,
-                SourceKind::Parent => all,
+                SourceKind::Commit | SourceKind::Parent => !deferred,
             })
         })
     })
     .map_err(|_| exhausted(PREFIX))
+}
+
+/// What is to be settled at COMMIT for a parent, named by a foreign key and the [`append_key`] of its values.
+pub fn due_at_commit(
+    constraint: Oid,
+    values: &[u8],
+) -> Result<Option<DueAccount<NoteSource, Amount>>, Report> {
+    with(|session| {
+        let TotalsSession { ledger, origins, key, .. } = session;
+        let is_of =
+            |o: &&NoteOrigin| o.kind == SourceKind::Commit && o.key.constraint == constraint;
+        for NoteOrigin { column, kind, .. } in origins.iter().filter(is_of) {
+            let found = fallibly(|| {
+                write_prefix(key, constraint, *column, *kind)?;
+                key.try_reserve(values.len())?;
+                key.extend_from_slice(values);
+                ledger.due(key)
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    })
+    .map_err(|_: TryReserveError| exhausted(values.len()))
 }
 
 /// What was taken of an account is settled.
@@ -474,26 +490,4 @@ pub fn settled(account: usize) -> Result<(), Report> {
 pub fn origin<T>(number: usize, look: impl FnOnce(&NoteOrigin) -> T) -> Option<T> {
     let session = SESSION.borrow();
     session.as_ref().and_then(|session| session.origins.get(number)).map(look)
-}
-
-/// 22003: more than any column could hold.
-fn out_of_range() -> Report {
-    Report::error(errors::OUT_OF_RANGE, format_args!("total of a transaction is out of range"))
-        .detail(format_args!("It has more than 38 digits."))
-        .hint(format_args!("Write fewer rows in one transaction."))
-}
-
-/// No trigger came to settle what was noted. That takes a call of the WHEN condition's function by hand, or
-/// triggers attached by hand; the transaction must not commit children that their parents do not count.
-fn never_settled() -> Report {
-    Report::error(
-        errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("parents of written rows still have their old totals"),
-    )
-    .detail(format_args!(
-        "Function \"raceguard.total_due\" was called outside the condition of a trigger, or triggers of a total were disabled within the transaction."
-    ))
-    .hint(format_args!(
-        "Let raceguard.add_total create the triggers, leave raceguard.total_due to them, and repeat the transaction."
-    ))
 }

@@ -2,16 +2,19 @@
 //! settlements over the same parents wait for each other but do not deadlock.
 
 use crate::guard::child_key::rebuilt;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
+use crate::pg::foreign_key::is_deferrable;
 use crate::pg::key_bytes::{self, Rebuilt};
 use crate::pg::memory;
 use crate::pg::numeric;
-use crate::pg::spi::connected;
+use crate::pg::snapshot;
+use crate::pg::spi::{connected, under_present_snapshot};
+use crate::total::amount::{Amount, NUMERIC};
 use crate::total::faults;
 use crate::total::ledger::DueAccount;
 use crate::total::parent::{TotalParent, TotalPath, Unwritten};
 use crate::total::reports;
-use crate::total::session::{self, Amount, NoteSource, SourceKind, NUMERIC, PARENT_PREFIX, PREFIX};
+use crate::total::session::{self, NoteSource, SourceKind, PARENT_PREFIX, PREFIX};
 use crate::total::sums;
 use pgrx::pg_sys::{Datum, Oid};
 use std::collections::{HashMap, HashSet};
@@ -19,8 +22,8 @@ use std::rc::Rc;
 
 type DueTotal = DueAccount<NoteSource, Amount>;
 
-/// Where a parent stands in the order of writes: table, column, primary key.
-type TaskPlace = (u32, i16, String);
+/// Where a parent stands in the order of writes: table, primary key, column.
+type TaskPlace = (u32, String, i16);
 
 /// What is to be done to one parent row.
 struct Task {
@@ -61,6 +64,49 @@ pub fn settle(all: bool) -> Result<(), Report> {
     Ok(())
 }
 
+/// Children whose parents were not there when they were settled, and now that nothing can be written any more are:
+/// under a deferred foreign key another session may commit a parent between the settlement and the check of the last
+/// of them; at REPEATABLE READ a foreign key to a partitioned table finds parents that the transaction does not see.
+/// Parents that went are not there, and nobody misses what they counted.
+fn look_again() -> Result<(), Report> {
+    if !session::begin(true) {
+        return Ok(());
+    }
+    let mut due = session::take(true)?;
+    drop_zeros(&mut due)?;
+    let outcome = match due.is_empty() {
+        true => Ok(()),
+        false => connected(|| under_present_snapshot(|| refuse_present(due))),
+    };
+    session::end();
+    outcome
+}
+
+/// Elsewhere the foreign key was checked, and has locked its parent, before anything was settled.
+fn may_come_late(noted: &DueTotal) -> Result<bool, Report> {
+    match session::origin(noted.source.origin, |origin| origin.key.constraint) {
+        Some(constraint) => Ok(snapshot::is_kept() || catch(|| is_deferrable(constraint))?),
+        None => Ok(false),
+    }
+}
+
+fn refuse_present(due: Vec<DueTotal>) -> Result<(), Report> {
+    let mut settlement = SettlementRun::default();
+    for noted in due.iter().filter(|noted| noted.source.kind != SourceKind::Parent) {
+        if !may_come_late(noted)? {
+            continue;
+        }
+        let Some((parent, path)) = settlement.way(noted.source.origin)? else { continue };
+        if sum_of(&parent, &noted.amounts)?.is_none() {
+            continue;
+        }
+        if path.look(&parent, &values_of(&path, &noted.key)?)?.is_some() {
+            return Err(faults::came_late(parent.oid, &parent.column));
+        }
+    }
+    Ok(())
+}
+
 /// An UPDATE that leaves the amount and the parent as they are has noted nothing in the end.
 fn drop_zeros(due: &mut Vec<DueTotal>) -> Result<(), Report> {
     let mut outcome = Ok(());
@@ -78,11 +124,11 @@ fn drop_zeros(due: &mut Vec<DueTotal>) -> Result<(), Report> {
 }
 
 /// A parent and the foreign key by which it is reached.
-type TotalWay = (Rc<TotalParent>, Rc<TotalPath>);
+pub type TotalWay = (Rc<TotalParent>, Rc<TotalPath>);
 
 /// What has been looked up since the settlement began. A table that a trigger changes meanwhile is looked up anew.
 #[derive(Default)]
-struct SettlementRun {
+pub struct SettlementRun {
     parents: HashMap<(u32, i16), Option<Rc<TotalParent>>>,
     paths: HashMap<usize, Rc<TotalPath>>,
 }
@@ -127,8 +173,11 @@ impl SettlementRun {
                     continue;
                 };
                 let values = values_of(&path, &noted.key)?;
-                let Some(identity) = path.look(&parent, &values)? else { continue };
-                let place = (parent.oid.to_u32(), parent.attno, identity);
+                let Some(identity) = path.look(&parent, &values)? else {
+                    session::miss_parent(look_again);
+                    continue;
+                };
+                let place = (parent.oid.to_u32(), identity, parent.attno);
                 (place, Work::Add { origin: noted.source.origin, key: noted.key, sum })
             };
             memory::push(&mut tasks, Task { place, work, accounts })?;
@@ -142,11 +191,11 @@ impl SettlementRun {
         let column = session::origin(noted.source.origin, |origin| origin.column);
         let identity = noted.key.get(PARENT_PREFIX..).unwrap_or_default();
         let identity = memory::own(&String::from_utf8_lossy(identity))?;
-        Ok((noted.source.parent, column.unwrap_or_default(), identity))
+        Ok((noted.source.parent, identity, column.unwrap_or_default()))
     }
 
     fn carry_out(&mut self, task: Task) -> Result<(), Report> {
-        let Task { place: (parent, attno, identity), work, accounts } = task;
+        let Task { place: (parent, identity, attno), work, accounts } = task;
         match work {
             Work::Add { origin, key, sum } => {
                 let Some((parent, path)) = self.way(origin)? else { return Ok(()) };
@@ -184,7 +233,7 @@ impl SettlementRun {
     }
 
     /// The parent table and the statements that reach it; `None` if a table was dropped.
-    fn way(&mut self, origin: usize) -> Result<Option<TotalWay>, Report> {
+    pub fn way(&mut self, origin: usize) -> Result<Option<TotalWay>, Report> {
         let Some((followed, column)) = session::origin(origin, |o| (o.key.clone(), o.column))
         else {
             return Ok(None);
@@ -234,13 +283,13 @@ fn merged(tasks: Vec<Task>, counted: &HashSet<TaskPlace>) -> Result<Vec<Task>, R
     Ok(merged)
 }
 
-fn values_of(path: &TotalPath, key: &[u8]) -> Result<Vec<Rebuilt>, Report> {
+pub fn values_of(path: &TotalPath, key: &[u8]) -> Result<Vec<Rebuilt>, Report> {
     let bytes = key.get(PREFIX..).unwrap_or_default();
     rebuilt(&path.followed.columns, bytes).ok_or_else(|| memory::exhausted(key.len()))
 }
 
 /// The sum as a numeric value; `None` for zero.
-fn sum_of(parent: &TotalParent, amounts: &[Amount]) -> Result<Option<Datum>, Report> {
+pub fn sum_of(parent: &TotalParent, amounts: &[Amount]) -> Result<Option<Datum>, Report> {
     if parent.rounds && amounts.iter().any(|amount| matches!(amount, Amount::Numeric(_))) {
         return Err(faults::would_round(parent.oid, &parent.column));
     }
@@ -276,7 +325,10 @@ fn add(
 ) -> Result<(), Report> {
     match path.add(parent, values, sum)? {
         Ok(()) => all_settled(accounts),
-        Err(Unwritten::Missing) => Ok(()),
+        Err(Unwritten::Missing) => {
+            session::miss_parent(look_again);
+            Ok(())
+        }
         Err(Unwritten::Refused(refused)) => {
             let child = Some(path.followed.child);
             Err(reports::refused(parent, child, &refused, &numeric::shown(sum)?)?)

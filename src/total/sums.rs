@@ -10,6 +10,7 @@ use crate::pg::owner::{acting_as, may_update};
 use crate::pg::relation::{only, Table};
 use crate::pg::spi::{connected, pinned_search_path, pinned_text, Param};
 use crate::pg::statement::{self, run_kept, Cell, Moment, Sight};
+use crate::total::faults;
 use crate::total::parent::{quoted, IdentityColumn, TotalParent};
 use crate::total::reports;
 use crate::total::rule::{parse, RowAmount, TruncatedTotal, FUNCTION};
@@ -27,6 +28,8 @@ pub struct Feeder {
     pub columns: Vec<FeederColumn>,
     /// The child and the guard's name.
     pub guard: (Oid, String),
+    /// Whether the child's owner may write the total.
+    pub is_allowed: bool,
 }
 
 /// One pair of columns of a feeder's foreign key; names quoted where they have to be.
@@ -65,8 +68,16 @@ impl Feeder {
         self.predicate.as_deref().unwrap_or("TRUE")
     }
 
-    /// The children of a parent's column whose owners may write it.
+    /// The children of a parent's column whose owners may write it: anyone may attach the trigger function to a table
+    /// of his own, whose rows count nothing.
     pub fn of(parent: Oid, column: &str) -> Result<Vec<Feeder>, Report> {
+        let mut feeders = Feeder::all_of(parent, column)?;
+        feeders.retain(|feeder| feeder.is_allowed);
+        Ok(feeders)
+    }
+
+    /// The children of a parent's column.
+    pub fn all_of(parent: Oid, column: &str) -> Result<Vec<Feeder>, Report> {
         let mut feeders = Vec::new();
         let rows = run_kept(
             "SELECT c.relowner, a.attnum::int FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
@@ -84,12 +95,9 @@ impl Feeder {
                 let Some(found) = Feeder::through(key, parent, amount, predicate)? else {
                     continue;
                 };
-                // Anyone may attach the trigger function to a table of his own: his rows count nothing.
-                if !may_update(found.owner, parent, owner, attno as i16)? {
-                    continue;
-                }
+                let is_allowed = may_update(found.owner, parent, owner, attno as i16)?;
                 let named = (guard.table, guard.guard().to_owned());
-                feeders.push(Feeder { guard: named, ..found });
+                feeders.push(Feeder { guard: named, is_allowed, ..found });
             }
         }
         Ok(feeders)
@@ -134,7 +142,8 @@ impl Feeder {
         }
         let rows = format!("{}{name}", only(partitioned));
         let guard = (child, String::new());
-        Ok(Some(Feeder { child, owner, rows, amount, predicate, columns, guard }))
+        let is_allowed = true;
+        Ok(Some(Feeder { child, owner, rows, amount, predicate, columns, guard, is_allowed }))
     }
 }
 
@@ -193,8 +202,19 @@ impl TotalParent {
         );
         // A row for each that is written.
         let write = write + " RETURNING 1";
-        self.writing(|| Ok(run_kept(write, &values)?.len() as u64))?;
-        Ok(())
+        if self.writing(|| Ok(run_kept(write, &values)?.len() as u64))? > 0 {
+            return Ok(());
+        }
+        let other = format!(
+            "SELECT FROM {} WHERE {} AND ({} OPERATOR(pg_catalog.=) {new}) IS NOT TRUE",
+            self.from,
+            self.is_row(2),
+            self.quoted
+        );
+        match acting_as(self.owner, || run_kept(other, &values))?.is_empty() {
+            true => Ok(()),
+            false => Err(faults::suppressed(self.oid, &self.column)),
+        }
     }
 
     fn type_name(&self) -> &'static str {

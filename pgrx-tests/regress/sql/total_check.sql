@@ -34,5 +34,20 @@ ALTER TABLE p DISABLE ROW LEVEL SECURITY;
 INSERT INTO c VALUES (2, 1, 5);
 SELECT problem FROM raceguard.check_guards('c', deep => true);
 TABLE p;
-DROP TABLE c, p;
+
+-- Two children of one column: the parent's triggers stay while either is left, also one whose owner has lost his rights.
+CREATE TABLE d (id int PRIMARY KEY, p int REFERENCES p);
+SELECT raceguard.add_total('d', 'p', 'n');
+REVOKE UPDATE (n) ON p FROM total_check_a;
+SELECT raceguard.drop_guard('d', 'total');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'p'::regclass AND NOT tgisinternal ORDER BY 1;
+SELECT problem FROM raceguard.check_guards();
+INSERT INTO c VALUES (3, 1, 1);
+GRANT UPDATE (n) ON p TO total_check_a;
+INSERT INTO c VALUES (3, 1, 1);
+SELECT problem FROM raceguard.check_guards(deep => true);
+TABLE p;
+SELECT raceguard.drop_guard('c', 'total');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'p'::regclass AND NOT tgisinternal ORDER BY 1;
+DROP TABLE c, d, p;
 DROP ROLE total_check_a;

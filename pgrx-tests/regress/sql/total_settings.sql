@@ -86,3 +86,40 @@ CALL raceguard.recount('bookings');
 INSERT INTO bookings VALUES (2, 1);
 SELECT * FROM events ORDER BY id;
 SELECT * FROM raceguard.check_guards(deep => true);
+
+-- One that suppresses the UPDATE: recount says so.
+CREATE OR REPLACE FUNCTION put_back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CALL raceguard.recount('bookings');
+SET session_replication_role = replica;
+DELETE FROM bookings WHERE id = 2;
+RESET session_replication_role;
+CALL raceguard.recount('bookings');
+DROP TRIGGER put_back ON events;
+CALL raceguard.recount('bookings');
+SELECT * FROM events ORDER BY id;
+
+-- Triggers of the parent that fire behind the guard's: they may not write the total, and a key they change is followed.
+CREATE TABLE halls (id int PRIMARY KEY, least numeric);
+CREATE TABLE seats (id int PRIMARY KEY, hall int REFERENCES halls ON UPDATE CASCADE, price numeric);
+SELECT raceguard.add_total('seats', 'halls', 'n'), raceguard.add_total('seats', 'halls', 'worth', amount => 'price', guard => 'worth');
+CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := 99; RETURN NEW; END $$;
+CREATE TRIGGER zz_sneaky BEFORE INSERT OR UPDATE ON halls FOR EACH ROW EXECUTE FUNCTION late();
+INSERT INTO halls VALUES (1);
+CREATE OR REPLACE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF TG_OP = 'UPDATE' THEN NEW.worth := NEW.worth + 0.1; END IF; RETURN NEW; END $$;
+INSERT INTO halls VALUES (1);
+UPDATE halls SET least = 1;
+INSERT INTO seats VALUES (1, 1, 2.5);
+CREATE OR REPLACE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF NEW.least = 2 AND OLD.least IS DISTINCT FROM 2 THEN NEW.id := NEW.id + 10; END IF; RETURN NEW; END $$;
+INSERT INTO halls VALUES (2);
+INSERT INTO seats VALUES (1, 1, 2.50), (2, 1, 2.5), (3, 2, 1);
+UPDATE halls SET least = 2;
+INSERT INTO seats VALUES (4, 11, 0.1);
+SELECT * FROM halls ORDER BY id;
+CREATE OR REPLACE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := NEW.id + 100; RETURN NEW; END $$;
+UPDATE seats SET price = 1;
+CREATE OR REPLACE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.worth := NEW.worth * 1.0; RETURN NEW; END $$;
+UPDATE seats SET price = 1;
+SELECT * FROM halls ORDER BY id;
+SELECT * FROM raceguard.check_guards(deep => true);

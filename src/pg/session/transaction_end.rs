@@ -5,7 +5,8 @@ use crate::pg::base::error::Report;
 use core::ffi::c_void;
 use pgrx::pg_sys;
 
-/// What is called. No function may call Postgres but to make a report.
+/// What is called. No function may call Postgres but to make a report; `before_commit` may read, and write nothing:
+/// deferred triggers have fired.
 pub struct Listener {
     /// Before COMMIT and PREPARE TRANSACTION, which an error refuses.
     pub before_commit: fn() -> Result<(), Report>,

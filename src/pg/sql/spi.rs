@@ -52,12 +52,18 @@ pub fn run(sql: &str, params: &[Param]) -> Result<Rows, Report> {
 
 /// Runs one SELECT inside [`connected`] that sees what is committed by now, at any isolation level.
 pub fn run_now(sql: &str, params: &[Param]) -> Result<Rows, Report> {
-    // SAFETY: a read-only statement runs under the active snapshot; an ERROR takes it off as well.
+    // A read-only statement runs under the active snapshot.
+    under_present_snapshot(|| execute(sql, params, true))
+}
+
+/// Runs `body` with the present snapshot as the active one.
+pub fn under_present_snapshot<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    // SAFETY: an ERROR takes it off as well.
     catch(|| unsafe { ffi::PushActiveSnapshot(ffi::GetLatestSnapshot()) })?;
-    let rows = execute(sql, params, true)?;
+    let value = body()?;
     // SAFETY: pushed above.
     catch(|| unsafe { ffi::PopActiveSnapshot() })?;
-    Ok(rows)
+    Ok(value)
 }
 
 /// Runs one SELECT inside [`connected`] that sees what the statement that called the function saw, and nothing that
