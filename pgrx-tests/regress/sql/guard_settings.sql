@@ -48,7 +48,14 @@ SELECT raceguard.drop_guard('days', 'cooldown');
 CREATE INDEX ON days (id, at) WHERE day > date '2026-03-04' AND note <> 'a\b';
 CREATE TRIGGER zz_raceguard_cooldown AFTER INSERT OR UPDATE ON days FOR EACH ROW EXECUTE FUNCTION
     raceguard.cooldown_guard('id', 'at=at', 'period=1 day', 'predicate=(day > date ''03/04/2026'' AND note <> ''a\b'')');
-SET DateStyle = 'ISO, DMY'; SET standard_conforming_strings = off; SET escape_string_warning = off;
+SET DateStyle = 'ISO, DMY';
+-- Strings that are not standard are gone with Postgres 19.
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::int < 190000 THEN
+        PERFORM set_config(setting, 'off', false) FROM unnest('{standard_conforming_strings,escape_string_warning}'::text[]) setting;
+    END IF;
+END $$;
 INSERT INTO days VALUES (1, '2026-03-20', '2026-05-01 00:00+00', 'x');
 INSERT INTO days VALUES (1, '2026-03-20', '2026-05-01 01:00+00', 'x');
 SELECT problem, detail FROM raceguard.check_guards('days') WHERE severity <> 'info';
