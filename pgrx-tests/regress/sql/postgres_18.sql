@@ -24,6 +24,8 @@ CREATE TABLE bookings (
     CONSTRAINT bookings_prices FOREIGN KEY (id, PERIOD during) REFERENCES prices (id, PERIOD valid));
 SELECT raceguard.add_parent_version('bookings', 'prices');
 \echo :LAST_ERROR_SQLSTATE
+SELECT raceguard.add_total('bookings', 'prices', 'booked');
+\echo :LAST_ERROR_SQLSTATE
 CREATE TRIGGER zz_raceguard_parent_version AFTER INSERT OR UPDATE OR DELETE ON bookings FOR EACH ROW
     EXECUTE FUNCTION raceguard.parent_version_guard('bookings_prices');
 INSERT INTO prices (id, valid) VALUES ('[1,2)', '[2026-01-01,2026-02-01)'), ('[1,2)', '[2026-02-01,2026-03-01)');

@@ -40,3 +40,18 @@ SELECT raceguard.row_version(xmin) = :'token' AS same_token, raceguard.row_hash(
 SELECT raceguard.compare_and_swap('legacy', '{"id": 1}', :'token', '{"note": "as it is"}');
 \set VERBOSITY default
 SELECT raceguard.compare_and_swap('legacy', '{"id": 1}', :'hash', '{"note": "as it is"}', token => 'hash');
+
+-- Nor is that MVCC-safe: to a snapshot that is older the table is empty, and so to the calls.
+SELECT raceguard.row_hash(legacy) AS hash FROM legacy \gset
+\setenv DB :DBNAME
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM orders;
+\! psql -X -q -d "$DB" -c "REPACK (CONCURRENTLY) legacy"
+SELECT count(*) FROM legacy;
+SELECT raceguard.compare_and_swap('legacy', '{"id": 1}', :'hash', '{"note": "unseen"}', token => 'hash');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SELECT raceguard.row_hash(legacy) = :'hash' AS same_hash FROM legacy;
+
+-- Waits for keys are among the advisory locks of pg_stat_lock.
+SELECT locktype, waits >= 0 AS counted FROM pg_stat_lock WHERE locktype = 'advisory';
