@@ -71,10 +71,12 @@ fn job(call: Call<'_>) -> Result<Job<'_>, Report> {
     })
 }
 
+const SERIALIZABLE: &CStr = c"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE";
+
 /// The command that sets an isolation level.
 fn level(isolation: &str) -> Result<&'static CStr, Report> {
     const LEVELS: [(&str, &CStr); 3] = [
-        ("serializable", c"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
+        ("serializable", SERIALIZABLE),
         ("repeatable read", c"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
         ("read committed", c"SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
     ];
@@ -115,7 +117,24 @@ fn once(transactions: Transactions, job: &Job) -> Result<(), Report> {
     if code < 0 {
         return Err(not_possible(code));
     }
+    if job.isolation == SERIALIZABLE && transactions.is_distributed()? {
+        return Err(on_several_nodes());
+    }
     transactions.commit()
+}
+
+/// 0A000: each node sees only the conflicts of its own rows.
+fn on_several_nodes() -> Report {
+    Report::error(
+        errors::UNSUPPORTED,
+        format_args!("raceguard.retry cannot keep a transaction of several nodes serializable"),
+    )
+    .detail(format_args!(
+        "The statements have used tables that Citus distributes. Each node looks for conflicts among its own rows only, so that of two transactions each may overlook what the other has written elsewhere."
+    ))
+    .hint(format_args!(
+        "Lock what the statements decide by, with raceguard.lock_rows or SELECT ... FOR UPDATE, and call with isolation => 'read committed'."
+    ))
 }
 
 fn gave_up(report: Report, attempts: i32) -> Report {

@@ -7,6 +7,7 @@ use crate::cap::standing::no_cap;
 use crate::errors::{self, Code};
 use crate::guard::arguments::{one_of, required};
 use crate::guard::key_values;
+use crate::guard::spread;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::convert;
 use crate::pg::error::{catch, Report};
@@ -35,6 +36,7 @@ fn next_free_slot(call: Call) -> Result<Value, Report> {
     let key = call.json(1)?;
     let guard = required(call.name(2)?, "guard")?;
     let rule = rule(&table, &guard)?;
+    spread::refuse_shell(&table, rule.place, "next_free_slot")?;
     let constant = here(|memory| rule.index.key.constant(memory).map(<[Datum]>::to_vec));
     let values = match (key, constant) {
         (None, Some(constant)) => Some(constant),

@@ -13,6 +13,7 @@ use crate::guard::index::failed_index;
 use crate::guard::key::{canonical_key, canonical_predicate};
 use crate::guard::outcome::Mode;
 use crate::guard::partitions::tell_of_children;
+use crate::guard::spread;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put};
 use crate::guard::wanted::{self, Plan, Wanted};
@@ -56,9 +57,9 @@ pub fn asked_for(call: Call) -> Result<(Target, Cap), Report> {
     };
     let guard = required(call.name(7)?, "guard")?;
     let mut parts = 0;
-    let key = canonical_key(&target, &key, |_, key| {
+    let key = canonical_key(&target, &key, |table, key| {
         parts = key.parts.len();
-        Ok(())
+        spread::check_key(table, None, spread::CAP, key).map(drop)
     })?;
     let predicate = predicate.map(|p| canonical_predicate(&target, &p)).transpose()?;
     let column_type = pinned_search_path(|| slot_column_type(&target, &column, slots))?;

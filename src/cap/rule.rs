@@ -3,7 +3,9 @@
 use crate::errors;
 use crate::guard::attachment::{self, Attachment, Events};
 use crate::guard::outcome::Mode;
+use crate::guard::spread;
 use crate::pg::column::Column;
+use crate::pg::distribution::Location;
 use crate::pg::error::Report;
 use crate::pg::key::{Key, Runs};
 use crate::pg::memory::Memory;
@@ -88,6 +90,8 @@ pub struct Rule<'r> {
     pub column: Column,
     pub index: NumberedIndex<'r>,
     pub partition: Option<Key<'r>>,
+    /// Where its rows lie, if not in it.
+    pub place: Option<Location>,
     pub on_insert: Refuser,
     pub on_update: Refuser,
 }
@@ -171,6 +175,7 @@ fn build<'r>(
 ) -> Result<Rule<'r>, Report> {
     attachment::check(trigger, attachment)?;
     let table = trigger.table();
+    let place = spread::check(table, Some(trigger), spread::CAP)?;
     let arguments = trigger.keep_arguments(memory);
     let options = parse(arguments.iter().copied()).map_err(|bad| {
         errors::wrong_argument(
@@ -203,6 +208,7 @@ fn build<'r>(
         column,
         index,
         partition: numbered_index::partition_constraint(table, memory),
+        place,
         on_insert: Refuser::of(trigger, Events::INSERT),
         on_update: Refuser::of(trigger, Events::UPDATE),
     })

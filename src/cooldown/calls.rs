@@ -5,6 +5,7 @@ use crate::cooldown::rule::{self, Rule, FUNCTION};
 use crate::errors;
 use crate::guard::arguments::required;
 use crate::guard::key_values;
+use crate::guard::spread;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{catch, Report};
 use crate::pg::instant::Clock;
@@ -26,6 +27,7 @@ fn next_allowed(call: Call) -> Result<Value, Report> {
     let key = required(call.json(1)?, "key")?;
     let guard = required(call.name(2)?, "guard")?;
     let rule = rule(&table, &guard)?;
+    spread::refuse_shell(&table, rule.place, "next_allowed")?;
     let values = key_values::of_json(&key, &rule.key, Some(rule.options.key))?;
     let instant = catch(|| {
         let now = rule.clock.transaction_start();

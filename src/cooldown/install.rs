@@ -9,6 +9,7 @@ use crate::guard::key::{canonical_key, canonical_predicate};
 use crate::guard::kind::put_mode;
 use crate::guard::outcome::Mode;
 use crate::guard::partitions::{refuse_inherited_guard, tell_of_children};
+use crate::guard::spread;
 use crate::guard::steps::{of_trigger, return_steps, Step};
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put};
@@ -70,7 +71,10 @@ fn asked_for(call: Call) -> Result<(Target, Cooldown, bool), Report> {
     let own_past = added == 1 && required(call.bool(6), "own_past")?;
     let guard = required(call.name(6 + added)?, "guard")?;
     let replace = required(call.bool(7 + added), "replace")?;
-    let key = canonical_key(&target, &key, |_, key| key_lock::check(key, None))?;
+    let key = canonical_key(&target, &key, |table, key| {
+        key_lock::check(key, None)?;
+        spread::check_key(table, None, spread::COOLDOWN, key).map(drop)
+    })?;
     let predicate = predicate.map(|p| canonical_predicate(&target, &p)).transpose()?;
     let period = pinned_search_path(|| {
         check_column(&target, &at)?;

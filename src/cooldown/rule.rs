@@ -5,7 +5,9 @@ use crate::guard::attachment::{self, Attachment, Events};
 use crate::guard::key::after_rename;
 use crate::guard::kind::Rename;
 use crate::guard::outcome::Mode;
+use crate::guard::spread;
 use crate::pg::column::Column;
+use crate::pg::distribution::Location;
 use crate::pg::error::{catch, Report};
 use crate::pg::instant::{Clock, Period};
 use crate::pg::key::{self, Key, Runs};
@@ -91,6 +93,8 @@ pub struct Rule<'r> {
     /// Every leaf that can hold rows of one key.
     pub leaves: &'r [TimeIndex<'r>],
     pub root: Oid,
+    /// Where its rows lie, if not in it.
+    pub place: Option<Location>,
     /// Every table of the partition tree.
     pub tree: &'r [Oid],
 }
@@ -132,6 +136,7 @@ fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Report
         )
     })?;
     let (key, at, clock, predicate) = compile(table, trigger.name(), &options, memory)?;
+    let place = spread::check_key(table, Some(trigger), spread::COOLDOWN, &key)?;
     let (members, tree) = time_index::family(table, &key, memory);
     let mut leaves = Buffer::new(memory, members.len());
     for leaf in members {
@@ -147,7 +152,7 @@ fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Report
         errors::wrong_argument(trigger.name(), table, problem)
     })?;
     let (leaves, root, reach) = (leaves.into_slice(), table.root(), clock.reach(period));
-    Ok(Rule { options, key, predicate, at, clock, period, reach, leaves, root, tree })
+    Ok(Rule { options, key, predicate, at, clock, period, reach, leaves, root, place, tree })
 }
 
 /// The rule of a cooldown's trigger, with every leaf it reads locked: an index cannot be dropped

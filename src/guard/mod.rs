@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod own_writes;
 pub mod partitions;
 pub mod settling;
+pub mod spread;
 pub mod standing_rows;
 pub mod stats;
 pub mod steps;

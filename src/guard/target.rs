@@ -3,13 +3,15 @@
 use crate::errors;
 use crate::guard::arguments::{identifier, required};
 use crate::guard::old_snapshot::refuse_old_table;
+use crate::guard::spread;
 use crate::pg::call::Call;
-use crate::pg::error::Report;
+use crate::pg::distribution::{self, Location};
+use crate::pg::error::{catch, Report};
 use crate::pg::open_table::no_table;
 use crate::pg::owner;
 use crate::pg::relation::only;
 use crate::pg::result_row::ResultRow;
-use crate::pg::spi::{one, pinned_search_path, run, Param};
+use crate::pg::spi::{one, pinned_search_path, run, with_triggers_on_nodes, Param};
 use crate::pg::statement::run_kept;
 use pgrx::pg_sys::Oid;
 
@@ -23,6 +25,8 @@ pub struct Target {
     pub owner: Oid,
     pub partitioned: bool,
     pub is_partition: bool,
+    /// Where its rows lie, if another extension has spread them.
+    pub place: Option<Location>,
 }
 
 /// A column as the catalog describes it.
@@ -41,6 +45,9 @@ impl Target {
     pub fn owned(call: Call, n: usize) -> Result<Target, Report> {
         let target = Target::any(call, n)?;
         target.require_owner()?;
+        if let Some(place) = &target.place {
+            spread::refuse_unpropagated(place, &target.name)?;
+        }
         Ok(target)
     }
 
@@ -94,13 +101,15 @@ impl Target {
             owner: row.get(5)?,
             partitioned: kind == "p",
             is_partition: row.get(3)?,
+            place: catch(|| distribution::of(oid))?,
         })
     }
 
     /// What stands after FROM for the rows that its guards rule: those of its partitions too, but not
     /// those of tables that inherit from it.
     pub fn rows(&self) -> String {
-        format!("{}{}", only(self.partitioned), self.qualified)
+        let whole = self.partitioned || self.place.is_some_and(|place| place.is_divided());
+        format!("{}{}", only(whole), self.qualified)
     }
 
     /// The tables that hold its rows: itself, or its partitions in the order of their names.
@@ -128,6 +137,7 @@ impl Target {
             owner: row.get(3)?,
             partitioned: false,
             is_partition: true,
+            place: None,
         })
     }
 
@@ -220,7 +230,16 @@ impl Target {
     /// Runs an ALTER TABLE that may evaluate what the owner wrote, a predicate for every row or CHECKs from which
     /// NOT NULL might follow, with his rights. CREATE INDEX switches to the owner by itself.
     pub fn alter_as_owner(&self, statement: &str) -> Result<(), Report> {
-        self.in_owners_name(|| run(statement, &[]).map(drop))
+        self.in_owners_name(|| self.execute(statement))
+    }
+
+    /// Citus takes triggers only from who says that they may do what they like; these do nothing that it does not bear
+    /// ([`spread`]).
+    fn execute(&self, statement: &str) -> Result<(), Report> {
+        match self.place.is_some_and(|place| place.is_on_nodes() && place.is_shell()) {
+            true => with_triggers_on_nodes(|| run(statement, &[]).map(drop)),
+            false => run(statement, &[]).map(drop),
+        }
     }
 
     /// Runs a statement that changes the table and evaluates nothing that the owner wrote: it creates a trigger or drops
@@ -234,7 +253,7 @@ impl Target {
             &[Param::Oid(self.oid)],
         )?;
         match computed.is_empty() {
-            true => run(statement, &[]).map(drop),
+            true => self.execute(statement),
             false => self.alter_as_owner(statement),
         }
     }

@@ -7,12 +7,14 @@ use crate::guard::arguments::required;
 use crate::guard::key_values;
 use crate::guard::locking;
 use crate::guard::outcome;
+use crate::guard::spread;
 use crate::key_lock::locks as key_lock;
 use crate::key_lock::rule::{KeyLockRules, Rule, FUNCTION};
 use crate::pg::advisory_lock::Family;
 use crate::pg::backoff::allow_cancel;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::convert;
+use crate::pg::distribution::Spread;
 use crate::pg::error::{catch, tell, Level, Report};
 use crate::pg::jsonb::{Json, JsonKind};
 use crate::pg::lock_setting;
@@ -37,7 +39,7 @@ function_entry!(raceguard_lock_table_keys, crate::key_lock::calls::lock_table_ke
 /// table, 25006 on a standby, 55P03, 40P01, 53200, 22004.
 fn lock_key(call: Call) -> Result<Value, Report> {
     let table = writable(target(call)?)?;
-    let (guard, rule) = rule(&table)?;
+    let (guard, rule) = rule(&table, "lock_key")?;
     let Some(key) = key_values::of_arguments(call, &rule.key, rule.options.key)? else {
         tell_of_null(&table)?;
         return Ok(Value::Void);
@@ -51,7 +53,7 @@ fn lock_key(call: Call) -> Result<Value, Report> {
 /// transaction has the key. Raises the same, but for the waiting.
 fn try_lock_key(call: Call) -> Result<Value, Report> {
     let table = writable(target(call)?)?;
-    let (_, rule) = rule(&table)?;
+    let (_, rule) = rule(&table, "try_lock_key")?;
     let Some(key) = key_values::of_arguments(call, &rule.key, rule.options.key)? else {
         tell_of_null(&table)?;
         return Ok(Value::Bool(true));
@@ -88,7 +90,7 @@ pub fn lock_by_setting(text: &str) -> Result<(), Report> {
 /// Locks the keys of a JSON array in the order in which every writer locks.
 fn lock_list(target: Oid, keys: &Json, memory: Memory) -> Result<(), Report> {
     let table = writable(target)?;
-    let (guard, rule) = rule(&table)?;
+    let (guard, rule) = rule(&table, "lock_keys")?;
     if keys.kind() != JsonKind::Array {
         return Err(Report::error(
             errors::INVALID_PARAMETER,
@@ -146,7 +148,7 @@ fn lock_table_keys(call: Call) -> Result<Value, Report> {
     let table = open_table(target(call)?)?;
     privilege::require_owner(&table)?;
     require_primary()?;
-    let (guard, rule) = rule(&table)?;
+    let (guard, rule) = rule(&table, "lock_table_keys")?;
     if rule.options.namespace.is_some() {
         return Err(Report::error(
             errors::UNSUPPORTED,
@@ -198,8 +200,39 @@ fn require_primary() -> Result<(), Report> {
         .hint(format_args!("Lock on the primary.")))
 }
 
-/// The table's key lock guard and its rule.
-fn rule<'t>(table: &'t OpenTable) -> Result<(Definition<'t>, &'t Rule<'t>), Report> {
+/// The table's key lock guard and its rule, for a call that locks where the guard does.
+fn rule<'t>(table: &'t OpenTable, call: &str) -> Result<(Definition<'t>, &'t Rule<'t>), Report> {
+    let (guard, rule) = standing(table)?;
+    if rule.place.is_some_and(|place| place.is_shell()) {
+        return Err(no_place_to_lock(table, rule, call)?);
+    }
+    Ok((guard, rule))
+}
+
+/// 0A000: the guard locks on the nodes.
+fn no_place_to_lock(table: &OpenTable, rule: &Rule, call: &str) -> Result<Report, Report> {
+    let handle = table.table();
+    let name = catch(|| handle.qualified_name())?;
+    let report = spread::no_place(table, call);
+    // Two sessions may read different copies.
+    if rule.place.is_some_and(|place| place.spread == Spread::Reference) {
+        return Ok(report.hint(format_args!(
+            "Lock rows, which locks them in every copy: raceguard.lock_rows, or SELECT ... FROM {name} ... FOR UPDATE."
+        )));
+    }
+    let literal = catch(|| handle.root_literal())?;
+    if call == "lock_table_keys" {
+        return Ok(report.hint(format_args!(
+            "LOCK TABLE {name} IN SHARE MODE; keeps all writers of all shards out."
+        )));
+    }
+    let key = rule.options.key;
+    Ok(report.hint(format_args!(
+        "Lock in the shard, of a key that has rows: SELECT raceguard.lock_key(tableoid::regclass, {key}) FROM {name} WHERE ({key}) = (...) LIMIT 1; or lock the rows: raceguard.lock_rows({literal}, ...)."
+    )))
+}
+
+fn standing(table: &OpenTable) -> Result<(Definition<'_>, &Rule<'_>), Report> {
     let handle = table.table();
     catch(|| match trigger::find(handle, FUNCTION) {
         Some(definition) => Ok((definition, rule_cache::rule::<KeyLockRules>(definition)?)),

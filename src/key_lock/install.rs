@@ -9,6 +9,7 @@ use crate::guard::key::canonical_key;
 use crate::guard::kind::put_mode;
 use crate::guard::outcome::Mode;
 use crate::guard::partitions::tell_of_children;
+use crate::guard::spread;
 use crate::guard::steps::{of_trigger, of_triggers, return_steps, Step};
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put};
@@ -58,7 +59,10 @@ fn asked_for(call: Call) -> Result<(Target, Vec<String>, bool), Report> {
     let key = required(call.text(1)?, "key")?;
     let namespace = call.int(2);
     let replace = required(call.bool(3), "replace")?;
-    let key = canonical_key(&target, &key, |_, key| check(key, namespace))?;
+    let key = canonical_key(&target, &key, |table, key| {
+        check(key, namespace)?;
+        spread::check_key(table, None, spread::KEY_LOCK, key).map(drop)
+    })?;
     let mut arguments = vec![key];
     arguments.extend(namespace.map(|n| format!("{NAMESPACE}{n}")));
     Ok((target, arguments, replace))

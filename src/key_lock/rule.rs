@@ -5,6 +5,8 @@ use crate::guard::attachment::{self, Attachment, Events, EVERY_ROW};
 use crate::guard::key::after_rename;
 use crate::guard::kind::Rename;
 use crate::guard::outcome::Mode;
+use crate::guard::spread;
+use crate::pg::distribution::Location;
 use crate::pg::error::{catch, Report};
 use crate::pg::key::{self, Key, Runs};
 use crate::pg::lock_setting;
@@ -62,6 +64,8 @@ pub struct Rule<'r> {
     pub key: Key<'r>,
     /// The topmost partitioned table, or the table itself: all partitions share its locks.
     pub root: Oid,
+    /// Where its rows lie, if not in it.
+    pub place: Option<Location>,
     /// Of the guard: the events, as bits by [`Event`], for which it meets rows as the first trigger has left them.
     pub done: u8,
     /// Of the first trigger: the guard, where that holds for every event.
@@ -158,7 +162,8 @@ fn build_from<'r>(definition: Definition, memory: Memory<'r>) -> Result<Rule<'r>
     })
     .and_then(|outcome| outcome)
     .map_err(|cause| errors::guard_text_broken(name, table, "key", options.key, cause))?;
-    Ok(Rule { options, key, root: table.root(), done: 0, follower: None })
+    let place = spread::check_key(table, Some(guard), spread::KEY_LOCK, &key)?;
+    Ok(Rule { options, key, root: table.root(), place, done: 0, follower: None })
 }
 
 /// Whether a key can be locked the way the options say.

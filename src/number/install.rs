@@ -6,6 +6,7 @@ use crate::guard::key::canonical_key;
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
+use crate::guard::spread;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, put_up};
 use crate::guard::wanted::{self, Plan, Wanted};
@@ -44,9 +45,9 @@ pub fn asked_for(call: Call) -> Result<(Target, NumberGuard, bool), Report> {
     let guard = required(call.name(4)?, "guard")?;
     let replace = required(call.bool(5), "replace")?;
     let mut parts = 0;
-    let key = canonical_key(&target, &key, |_, key| {
+    let key = canonical_key(&target, &key, |table, key| {
         parts = key.parts.len();
-        Ok(())
+        spread::check_key(table, None, spread::NUMBER, key).map(drop)
     })?;
     let column_type = pinned_search_path(|| column_type(&target, &column, start))?;
     let numbers = NumberGuard { key, parts, column, column_type, start, guard };

@@ -2,6 +2,7 @@
 
 use crate::errors;
 use crate::guard::attachment::{self, Attachment, Events};
+use crate::guard::spread;
 use crate::pg::column::Column;
 use crate::pg::error::Report;
 use crate::pg::key::{Key, Runs};
@@ -99,6 +100,7 @@ pub fn integer(column: Column) -> Option<VersionKind> {
 fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Report> {
     attachment::check(trigger, &ATTACHMENT)?;
     let table = trigger.table();
+    spread::check(table, Some(trigger), spread::NUMBER)?;
     let arguments = trigger.keep_arguments(memory);
     let options = parse(arguments.iter().copied()).map_err(|bad| {
         errors::wrong_argument(

@@ -6,6 +6,7 @@ use crate::guard::foreign_keys::{choose, foreign_keys, ChildKey};
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
+use crate::guard::spread;
 use crate::guard::steps::{of_trigger, of_triggers, return_steps, Step};
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put, PREFIX};
@@ -75,6 +76,7 @@ impl ParentArguments {
         let replace = required(call.bool(3), "replace")?;
         let child = Target::owned(call, 0)?;
         let parent = Target::any(call, 1)?;
+        spread::refuse_parent(child.oid, spread::PARENT_VERSION, parent.oid)?;
         let keys = foreign_keys(&child, &parent)?;
         let key = choose(&child, &parent, &keys, call.name(2)?, &WORDS)?;
         let column = version_column(&child, &parent)?;

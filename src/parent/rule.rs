@@ -9,6 +9,7 @@ use crate::errors;
 use crate::guard::attachment::{self, Attachment, Events, ForEach, EVERY_ROW};
 use crate::guard::child_key::{self, KeyWords};
 use crate::guard::kind::Rename;
+use crate::guard::spread;
 use crate::guard::trigger::existing_on;
 use crate::pg::error::Report;
 use crate::pg::foreign_key::ForeignKey;
@@ -106,7 +107,10 @@ impl Cached for TruncateRules {
 pub fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<ForeignKey<'r>, Report> {
     attachment::check(trigger, &ATTACHMENT)?;
     check_truncate(trigger)?;
-    named_key(trigger, memory)
+    let key = named_key(trigger, memory)?;
+    let table = trigger.table();
+    spread::check_parent(table, Some(trigger), spread::PARENT_VERSION, key.parent)?;
+    Ok(key)
 }
 
 /// 55000 if one of the triggers for TRUNCATE is off or missing: TRUNCATE would leave the parents as they

@@ -20,8 +20,8 @@ pub use data::{
     version_clock, version_value,
 };
 pub use entry::{
-    call, ddl_event, executor, finfo, result_set, rule_cache, trigger, trigger_catalog,
-    trigger_order, trigger_shape, upsert,
+    call, ddl_event, distribution, executor, finfo, result_set, rule_cache, trigger,
+    trigger_catalog, trigger_order, trigger_shape, upsert,
 };
 pub use session::{
     advisory_lock, backoff, client, lock_setting, owner, snapshot, transaction_end, xid,

@@ -10,6 +10,7 @@
 
 use crate::errors;
 use crate::pg::convert::{input, output};
+use crate::pg::distribution;
 use crate::pg::error::{catch, Report};
 use crate::pg::json_record::{self, Fields};
 use crate::pg::jsonb::Json;
@@ -34,7 +35,8 @@ pub struct Described {
     pub oid: Oid,
     pub name: String,
     /// How statements name it: without the tables that inherit from it, to which neither its key
-    /// nor its guard extends; a partitioned table with its partitions, to which both do.
+    /// nor its guard extends; a partitioned table with its partitions, to which both do, and a
+    /// hypertable with its chunks.
     pub reference: String,
     pub row_type: Oid,
     pub columns: Vec<Field>,
@@ -103,12 +105,18 @@ fn build(oid: Oid) -> Result<Described, Report> {
     let Some(key) = key_columns(table)? else {
         return Err(no_primary_key(table));
     };
+    let place = catch(|| distribution::of(oid))?;
     let key_names = key.iter().map(|k| catch(|| quote_ident(&k.name)));
     let key_names = key_names.collect::<Result<Vec<_>, _>>()?;
     Ok(Described {
         oid,
         name: table.name().to_owned(),
-        reference: catch(|| table.rows())?.as_str().to_owned(),
+        reference: catch(|| match place.is_some_and(|place| place.is_divided()) {
+            true => table.qualified_name(),
+            false => table.rows(),
+        })?
+        .as_str()
+        .to_owned(),
         row_type: table.row_type(),
         guard: VersionGuard::of(table)?,
         columns: columns(table),

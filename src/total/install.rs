@@ -7,6 +7,7 @@ use crate::guard::key::{canonical_expression, canonical_predicate, recanonical_p
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
+use crate::guard::spread;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
 use crate::guard::wanted::{self, Compared, Plan, Wanted};
@@ -55,6 +56,7 @@ pub fn asked_for(call: Call) -> Result<Total, Report> {
     let at_commit = one_of(&settle, "settle", &["statement", "commit"])? == "commit";
     let guard = required(call.name(9)?, "guard")?;
     let foreign_key = pinned_search_path(|| {
+        spread::refuse_parent(child.oid, spread::TOTAL, parent.oid)?;
         refuse_parent(&parent)?;
         let keys = foreign_keys(&child, &parent)?;
         choose(&child, &parent, &keys, call.name(8)?, &WORDS)

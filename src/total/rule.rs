@@ -5,6 +5,7 @@ use crate::guard::attachment::{self, Attachment, Events, ForEach, EVERY_ROW};
 use crate::guard::child_key::{self, KeyWords};
 use crate::guard::key::after_rename;
 use crate::guard::kind::Rename;
+use crate::guard::spread;
 use crate::pg::error::{catch, Report};
 use crate::pg::foreign_key::{is_deferrable, ForeignKey};
 use crate::pg::key::{self, Key, Runs};
@@ -252,6 +253,7 @@ fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<TotalRule<'r>, R
     let options = options_of(trigger, trigger.keep_arguments(memory))?;
     let remembered = remembered_parent(trigger);
     let foreign_key = child_key::find(trigger, options.foreign_key, remembered, &WORDS, memory)?;
+    spread::check_parent(table, Some(trigger), spread::TOTAL, foreign_key.parent)?;
     let column = attno_of(foreign_key.parent, options.column)
         .ok_or_else(|| no_column(trigger, foreign_key.parent, options.column))?;
     let mut tables = Buffer::new(memory, foreign_key.tables.len() + 1);

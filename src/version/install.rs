@@ -7,8 +7,9 @@ use crate::guard::outcome::Mode;
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
+use crate::guard::spread;
 use crate::guard::steps::{of_trigger, return_steps, Step};
-use crate::guard::target::Target;
+use crate::guard::target::{ColumnInfo, Target};
 use crate::guard::trigger::{self, Existing, Put};
 use crate::guard::wanted::{self, Plan, Wanted};
 use crate::pg::call::{function_entry, Call, Value};
@@ -71,6 +72,14 @@ fn plan_version(call: Call) -> Result<Value, Report> {
 fn asked_for(call: Call) -> Result<(Target, VersionArguments), Report> {
     let target = Target::owned(call, 0)?;
     let request = VersionArguments::read(call)?;
+    let of_time = |column: ColumnInfo| column.type_name.starts_with("timestamp");
+    spread::refuse(
+        target.oid,
+        match target.column(&request.column)?.is_some_and(of_time) {
+            true => spread::VERSION_OF_TIME,
+            false => spread::VERSION,
+        },
+    )?;
     request.check_ignored(&target)?;
     Ok((target, request))
 }

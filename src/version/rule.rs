@@ -4,6 +4,7 @@ use crate::errors;
 use crate::guard::attachment::{self, Attachment, Events};
 use crate::guard::kind::Rename;
 use crate::guard::outcome::Mode;
+use crate::guard::spread;
 use crate::pg::changed_columns::Watched;
 use crate::pg::column::Column;
 use crate::pg::error::Report;
@@ -151,6 +152,7 @@ pub fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Re
     let options = parse(arguments.iter().copied()).map_err(|bad| no_option(trigger, bad))?;
     let column = column(table, trigger.name(), options.column)?;
     let kind = kind(trigger, &options, column)?;
+    spread::check(table, Some(trigger), needs(kind))?;
     let ignored = || arguments.iter().filter_map(|argument| argument.strip_prefix(IGNORE));
     for name in ignored() {
         self::column(table, trigger.name(), name)?;
@@ -166,6 +168,14 @@ pub fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Re
     let tells_apart =
         ignores || options.client_sends == ClientSends::Next || options.unstated != Unstated::Allow;
     Ok(Rule { options, column, kind, watched, ignores, tells_apart })
+}
+
+/// What a version guard needs of the place of its rows.
+pub fn needs(kind: VersionKind) -> spread::Needs {
+    match kind {
+        VersionKind::Timestamp { .. } => spread::VERSION_OF_TIME,
+        _ => spread::VERSION,
+    }
 }
 
 /// The kind of the version column, or 39P01 where it cannot be one.

@@ -87,4 +87,12 @@ import! {
 
     // installed
     fn get_extension_oid(name: *const c_char, missing_ok: bool) -> Oid;
+
+    // distribution
+    fn GetConfigOption(
+        name: *const c_char,
+        missing_ok: bool,
+        restrict_privileged: bool,
+    ) -> *const c_char;
+    fn getExtensionOfObject(class: Oid, object: Oid) -> Oid;
 }

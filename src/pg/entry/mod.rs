@@ -3,12 +3,15 @@
 pub mod call;
 mod catalog;
 pub mod ddl_event;
+pub mod distribution;
 pub mod executor;
+mod extension_catalog;
 pub(in crate::pg) mod ffi;
 pub mod finfo;
 mod installed;
 pub mod result_set;
 pub mod rule_cache;
+pub(in crate::pg) mod shard_name;
 pub mod trigger;
 pub mod trigger_catalog;
 pub mod trigger_order;

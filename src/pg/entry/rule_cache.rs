@@ -19,6 +19,10 @@
 //! * Nothing of the session: expressions are parsed with `search_path` pinned, are IMMUTABLE, and
 //!   nothing in a rule depends on the role.
 //!
+//! * What another extension's catalogs say of its table ([`distribution`](super::distribution)). They are changed in
+//!   the transaction that changes the table, but for the rows that Citus copies into new shards: it tells their nodes
+//!   only afterwards that they are shards. A rule built meanwhile lasts for that transaction.
+//!
 //! The callbacks only set flags, no catalog is read in them. A stale entry is built anew at its next
 //! use, or goes when the transaction ends: its table may be gone. An entry built in a transaction
 //! that aborts is never used again: it may describe a table that only that transaction ever saw.
@@ -30,6 +34,7 @@
 //! **How long it lives.** A replaced entry is freed when no entry of raceguard is on the stack
 //! ([`frames`]), at the latest when the transaction ends.
 
+use super::distribution::may_become_shard;
 use super::ffi;
 use super::installed;
 use super::trigger::Definition;
@@ -114,6 +119,8 @@ struct Head {
     stale: Cell<bool>,
     /// Built in the current transaction.
     fresh: Cell<bool>,
+    /// Good for that transaction only.
+    passing: bool,
     /// Makes the type's [`Last`] forget its entry.
     forget: fn(),
     /// The entry that was replaced before this one.
@@ -267,6 +274,7 @@ fn complete<R: Cached>(
         runs: R::runs(&rule),
         stale: Cell::new(false),
         fresh: Cell::new(true),
+        passing: may_become_shard(trigger.table().oid()),
         forget: || R::last().set_none(),
         replaced_before: Cell::new(null()),
     };
@@ -403,11 +411,11 @@ fn settle(committed: bool) {
     for head in cache.entries.values() {
         // SAFETY: as in `changed`.
         let head = unsafe { &**head };
-        if head.fresh.replace(false) && !committed {
+        if head.fresh.replace(false) && (!committed || head.passing) {
             head.stale.set(true);
+            cache.any_stale = true;
         }
     }
-    cache.any_stale |= !committed;
     cache.any_fresh = false;
 }
 

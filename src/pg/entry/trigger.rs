@@ -1,5 +1,6 @@
 //! What a row trigger is told: the table, the event, OLD and NEW, its arguments.
 
+use super::distribution;
 use super::ffi;
 use super::trigger_shape::{Fires, Shape};
 use crate::pg::base::error::Report;
@@ -205,9 +206,14 @@ pub fn find<'t>(table: Table<'t>, function: &str) -> Option<Definition<'t>> {
     find_all(table, function).next()
 }
 
-/// The trigger of that name, if it runs the function `raceguard.<function>`.
+/// The trigger of that name, if it runs the function `raceguard.<function>`; on a shard that of the name which Citus
+/// has made of it there.
 pub fn find_named<'t>(table: Table<'t>, function: &str, name: &str) -> Option<Definition<'t>> {
-    find_all(table, function).find(|definition| definition.name() == name)
+    if let Some(found) = find_all(table, function).find(|definition| definition.name() == name) {
+        return Some(found);
+    }
+    let place = distribution::of(table.oid()).filter(|place| place.is_piece)?;
+    find_all(table, function).find(|definition| place.is_same(definition.name(), name))
 }
 
 /// All triggers on an open table that run the function `raceguard.<function>`, by name.

@@ -1,12 +1,13 @@
 //! Transactions that a CALL ends and begins itself.
 
 use super::ffi;
-use super::spi::check;
+use super::spi::{check, one};
 use crate::pg::base::error::{catch, Report};
 use crate::pg::base::frames;
 #[cfg(since_pg17)]
 use crate::pg::base::guc;
 use crate::pg::entry::call::Call;
+use crate::pg::entry::distribution;
 use core::ffi::{c_int, CStr};
 use pgrx::pg_sys::{self, Datum, MemoryContext};
 
@@ -134,6 +135,17 @@ impl Transactions {
         frames::put_back(entered);
         self.here();
         outcome
+    }
+
+    /// Whether Citus has made the transaction one that it begins and commits on several nodes.
+    pub fn is_distributed(self) -> Result<bool, Report> {
+        if !catch(distribution::has_nodes)? {
+            return Ok(false);
+        }
+        let number: Option<i64> =
+            one("SELECT transaction_number FROM pg_catalog.get_current_transaction_id()", &[])?;
+        self.here();
+        Ok(number.is_some_and(|number| number != 0))
     }
 
     /// Until the next rollback the transaction only waits: `transaction_timeout`, which would end the

@@ -210,6 +210,11 @@ pub fn without_row_security<T>(body: impl FnOnce() -> Result<T, Report>) -> Resu
     with_settings(&[(c"row_security", c"off")], body)
 }
 
+/// Runs `body`, which may create triggers on tables that Citus distributes.
+pub fn with_triggers_on_nodes<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    with_settings(&[(c"citus.enable_unsafe_triggers", c"on")], body)
+}
+
 /// Runs `body` with intervals written one way, whatever the session's style.
 pub fn pinned_intervalstyle<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
     with_settings(&[(c"intervalstyle", c"postgres")], body)
