@@ -82,6 +82,8 @@ for major in $further; do
     stage "regress $major" server_suite regress
     stage "isolation $major" server_suite isolation
     stage "race $major" race --seconds 10
+    # WAIT FOR LSN on the standby is for 19 and later.
+    [ "$major" -lt 19 ] || stage "standby $major" program_suite pgrx-tests/standby/run.sh
     [ -z "$first" ] || [ "$major" -lt "$first" ] || stage "upgrade $first to $major" upgrade "$first" "$major"
     [ "${1:-}" != all ] || ! newest=$(pin "newest-$major" 2>/dev/null) \
         || stage "newest $major, in a chroot" in_chroot "$newest" "$major"

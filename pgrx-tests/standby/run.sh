@@ -64,6 +64,14 @@ says "$standby" "" "SELECT raceguard.require_guards(raceguard.manifest())"
 says "$standby" 3 "SELECT raceguard.next_free_slot('posts', '42')"
 says "$standby" t "SELECT raceguard.next_allowed('posts', '42') > now() - interval '1 minute'"
 
+# Reading one's own write, as docs/operations.md shows it. WAIT FOR came with Postgres 19.
+if [ "$PG_MAJOR" -ge 19 ]; then
+    position=$(on "$primary" "UPDATE posts SET version = version + 1 WHERE id = 2; SELECT pg_current_wal_insert_lsn()")
+    says "$standby" success "WAIT FOR LSN '$position' WITH (TIMEOUT '60s', NO_THROW)"
+    says "$standby" 2 "SELECT version FROM posts WHERE id = 2"
+    says "$primary" "not in recovery" "WAIT FOR LSN '$position' WITH (NO_THROW)"
+fi
+
 as_server "$PG_BIN/pg_ctl" -D "$standby/data" -w promote >/dev/null
 until_true "$standby" "SELECT NOT pg_is_in_recovery()"
 says "$standby" 2 "SELECT version FROM posts WHERE id = 1"
