@@ -45,7 +45,34 @@ INSERT INTO mails VALUES ('ann', '2026-03-02 10:00+00');
 INSERT INTO mails VALUES ('ann', '2026-03-03 09:59+00');
 INSERT INTO mails VALUES ('ann', '2026-03-03 10:00+00');
 
-\echo 4. Stock: never below zero, and a basket is taken whole or not at all.
+\echo 4. A total: as many guests as the event's own row has seats. It keeps the number, and a CHECK compares.
+
+CREATE TABLE events (name text PRIMARY KEY, capacity int);
+CREATE TABLE bookings (event text REFERENCES events, guest text);
+SELECT raceguard.add_total('bookings', 'events', 'booked', at_most => 'capacity');
+
+INSERT INTO events VALUES ('fair', 2);
+INSERT INTO bookings VALUES ('fair', 'Ann'), ('fair', 'Bob');
+-- error: RG403
+INSERT INTO bookings VALUES ('fair', 'Carl');
+UPDATE events SET capacity = 3;
+INSERT INTO bookings VALUES ('fair', 'Carl');
+-- error: 23514
+UPDATE events SET capacity = 2;
+TABLE events;
+
+\echo 5. Numbers: 1, 2, 3 for each company, none twice, and none left out by a rollback.
+
+CREATE TABLE invoices (company text NOT NULL, amount int);
+SELECT raceguard.add_number('invoices', 'company');
+
+INSERT INTO invoices VALUES ('Acme', 10), ('Bolt', 20);
+BEGIN;
+INSERT INTO invoices VALUES ('Acme', 30) RETURNING *;
+ROLLBACK;
+INSERT INTO invoices VALUES ('Acme', 40) RETURNING *;
+
+\echo 6. Stock: never below zero, and a basket is taken whole or not at all.
 
 CREATE TABLE products (name text PRIMARY KEY, stock int);
 INSERT INTO products VALUES ('tea', 3), ('cups', 1);
@@ -55,7 +82,7 @@ SELECT raceguard.take('products', '{"name": "tea"}', 'stock', 2);
 SELECT raceguard.take_all('products', 'stock', '[{"name": "cups", "amount": 1}, {"name": "tea", "amount": 2}]');
 TABLE products;
 
-\echo 5. One writer of a key at a time: every write of a boat now waits for the others, and so does this.
+\echo 7. One writer of a key at a time: every write of a boat now waits for the others, and so does this.
 
 SELECT raceguard.add_key_lock('seats', 'boat');
 BEGIN;
@@ -63,7 +90,7 @@ SELECT raceguard.lock_key('seats', 'Argo'::text);
 SELECT target, granted FROM raceguard.locks;
 COMMIT;
 
-\echo 6. A serializable transaction, repeated by the server until it meets no conflict.
+\echo 8. A serializable transaction, repeated by the server until it meets no conflict.
 
 CALL raceguard.retry($$UPDATE products SET stock = stock + 1 WHERE name = 'tea'$$, attempts => NULL);
 

@@ -39,6 +39,21 @@ CREATE TABLE books (id int PRIMARY KEY, author_id int NOT NULL REFERENCES author
 ALTER TABLE authors ADD FOREIGN KEY (favourite_id) REFERENCES books;
 SELECT raceguard.add_version('authors', unstated => 'reject', ignore => '{books_count, favourite_id}');
 
+-- A limit that the parent's row says: kept by the database, and beside it what clients keep by themselves.
+CREATE TABLE events (id int PRIMARY KEY, name text NOT NULL, capacity int NOT NULL);
+CREATE TABLE bookings (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id int NOT NULL REFERENCES events);
+SELECT raceguard.add_total('bookings', 'events', 'bookings_count', at_most => 'capacity');
+CREATE TABLE plain_events (
+    id int PRIMARY KEY,
+    name text NOT NULL,
+    capacity int NOT NULL,
+    bookings_count int NOT NULL DEFAULT 0
+);
+CREATE TABLE plain_bookings (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id int NOT NULL REFERENCES plain_events
+);
+
 CREATE PROCEDURE reset_rows() LANGUAGE sql BEGIN ATOMIC
     DELETE FROM orders;
     DELETE FROM letters;
@@ -48,9 +63,15 @@ CREATE PROCEDURE reset_rows() LANGUAGE sql BEGIN ATOMIC
     DELETE FROM seats;
     DELETE FROM stock;
     DELETE FROM authors;
+    DELETE FROM bookings;
+    DELETE FROM events;
+    DELETE FROM plain_bookings;
+    DELETE FROM plain_events;
     INSERT INTO orders (id, address) VALUES (1, 'Old Street'), (2, 'Main Street');
     INSERT INTO letters (id, body) VALUES (1, 'old');
     INSERT INTO pages (id, body) VALUES (1, 'old');
     INSERT INTO stock VALUES (1, 3);
     INSERT INTO authors (id, email, name) VALUES (1, 'ann@example.org', 'Ann');
+    INSERT INTO events VALUES (1, 'fair', 3), (2, 'fete', 3);
+    INSERT INTO plain_events VALUES (1, 'fair', 3), (2, 'fete', 3);
 END;

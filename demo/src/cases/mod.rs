@@ -8,6 +8,7 @@ mod last_item;
 mod lost_update;
 mod next_free_slot;
 mod one_account;
+mod overbooked_event;
 mod swallowed_delete;
 mod transfer;
 mod two_in_a_week;
@@ -27,6 +28,7 @@ pub const ALL: &[Case] = &[
     forgotten_lock::CASE,
     swallowed_delete::CASE,
     invoice_number::CASE,
+    overbooked_event::CASE,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]

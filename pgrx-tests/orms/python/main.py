@@ -4,6 +4,7 @@ import sys
 import traceback
 
 import asyncpg_driver  # noqa: F401
+import django_counters  # noqa: F401
 import django_orm  # noqa: F401
 import error_styles  # noqa: F401
 import harness

@@ -4,6 +4,7 @@ $stdout.sync = true
 require_relative "harness"
 require_relative "pg_driver"
 require_relative "active_record"
+require_relative "counter_cache"
 
 failed = 0
 TESTS.each do |name, body|
