@@ -25,7 +25,7 @@ SELECT format('CREATE TABLE few.t%s AS TABLE app.t1', n) FROM generate_series(1,
 SQL
 
 # Postgres tells of a wait for a lock when it has lasted for deadlock_timeout: lock_timeout and a tolerance.
-told=500
+told=1000
 # load SCHEMA TABLES: until load_end.
 load() {
     cat >"$work/writer.sql" <<SQL
@@ -82,7 +82,7 @@ check "with SQLSTATE 55000" "$(grep -o '55000' <<<"$said" | head -1)" 55000
 check "all others have their guard" "$(guarded)" 390
 add version '{}' app >"$work/added" &
 adding=$!
-sleep 1
+sleep 3
 reader_end
 wait "$adding" || true
 check "the rest is added when the reader has gone" "$(cat "$work/added")" ""
@@ -96,7 +96,7 @@ load few 20
 reader "SELECT count(*) FROM few.t3 "
 add cap '{"key": "id", "slots": 3}' few >"$work/added" &
 adding=$!
-sleep 1
+sleep 3
 reader_end
 wait "$adding" || true
 check "a cap on 20 tables" "$(cat "$work/added")" ""
