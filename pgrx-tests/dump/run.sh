@@ -70,6 +70,9 @@ intact() {
     same "the other tables" 'SELECT (SELECT array_agg(m ORDER BY id) FROM mails m), (SELECT array_agg(n) FROM notes n), (SELECT count(*) FROM many)'
     same "numbers" 'SELECT * FROM invoices ORDER BY id'
     fails 428C9 'UPDATE invoices SET number = 1 WHERE id = 1'
+    same "counters" 'SELECT p, t FROM projects p JOIN tickets t ON t.project = p.id ORDER BY t.id'
+    fails 428C9 'UPDATE projects SET last_ticket = 1 WHERE id = 1'
+    passes "5 6" "INSERT INTO tickets VALUES (100, 1), (101, 2); SELECT string_agg(number::text, ' ' ORDER BY id) FROM tickets WHERE id > 99"
     fails 23505 'INSERT INTO invoices VALUES (100, 1, 109)'
     totals
     same "the total that no parent may be without" 'SELECT * FROM teams ORDER BY id'
@@ -164,6 +167,7 @@ totals
 same "rows, versions and slots" 'SELECT * FROM "other schema"."Posts" ORDER BY id'
 same "rows of partitions" 'SELECT tableoid::regclass, * FROM visits ORDER BY id'
 same "numbers" 'SELECT * FROM invoices ORDER BY id'
+same "counters" 'SELECT p, t FROM projects p JOIN tickets t ON t.project = p.id ORDER BY t.id'
 moved=$(psql -d dump_after -c 'SELECT version FROM orders ORDER BY id')
 if [ "$moved" = "$(psql -d dump_before -c 'SELECT version + 1 FROM orders ORDER BY id')" ]; then
     echo "ok      $way: the parents' versions have moved"

@@ -18,6 +18,7 @@ IN_EACH_GUARD = {"Options", "Rule"}
 THREAD_LOCALS = {
     "src/pg/sql/statement.rs",
     "src/pg/table/table_watch.rs",
+    "src/number/counter_path.rs",
     "src/rows/table.rs",
     "src/version/backfill_position.rs",
 }

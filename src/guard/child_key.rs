@@ -11,7 +11,7 @@ use crate::pg::foreign_key::{self, ForeignKey, ForeignKeyColumn};
 use crate::pg::key_bytes::{self, Rebuilt};
 use crate::pg::memory::Memory;
 use crate::pg::relation;
-use crate::pg::text::quote_literal;
+use crate::pg::text::{quote_literal, PgText};
 use crate::pg::trigger::Definition;
 use crate::pg::tuple::Row;
 use pgrx::pg_sys::{self, Datum, Oid};
@@ -25,6 +25,8 @@ pub struct KeyWords {
     pub purpose: &'static str,
     /// What only one of several parents could have: "only one version could be moved".
     pub one: &'static str,
+    /// What the call takes after the table; the parent where this is empty.
+    pub second: &'static str,
 }
 
 /// The foreign key of that name, or to the parent that the guard remembers. Plain frames.
@@ -115,10 +117,11 @@ fn led_astray(
             "Foreign key \"{name}\" was renamed or dropped, and {count} others lead there; writes are refused rather than left to chance."
         ))
         .hint(format_args!(
-            "Choose one: SELECT raceguard.{}({}, {}, foreign_key => '...', replace => true);",
+            "Choose one: SELECT raceguard.{}({}, {}{}, foreign_key => '...', replace => true);",
             words.call,
             table.root_literal(),
-            relation::literal_of(parent)
+            if words.second.is_empty() { relation::literal_of(parent) } else { PgText::new() },
+            words.second
         ))
 }
 

@@ -63,7 +63,7 @@ impl Drop for Numbering {
 pub struct NumberingRows(Option<(u32, bool)>);
 
 /// UPDATEs of `table` that state no version leave it alone, until the result is dropped. A row that
-/// is numbered waits for a slot only if `waits`: who holds many rows must not.
+/// is numbered waits for a slot, or for the row with its counter, only if `waits`: who holds many rows must not.
 pub fn begin_rows(table: Oid, waits: bool) -> NumberingRows {
     NumberingRows(ROWS_OF.replace(Some((table.to_u32(), waits))))
 }
@@ -78,6 +78,12 @@ impl Drop for NumberingRows {
 #[inline]
 pub fn is_numbering_rows(table: Oid) -> bool {
     ROWS_OF.get().is_some_and(|(numbered, _)| numbered == table.to_u32())
+}
+
+/// Whether the rows of a table are being given numbers by a call that waits for nobody, since it holds many of them.
+#[inline]
+pub fn must_not_wait(table: Oid) -> bool {
+    ROWS_OF.get() == Some((table.to_u32(), false))
 }
 
 /// Whether a row of the table that has no slot yet may wait for one.

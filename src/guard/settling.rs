@@ -1,15 +1,17 @@
-//! Tells a guard's own write of a parent's total from everybody else's.
+//! Tells a guard's own write of a parent's column, a total or a counter, from everybody else's.
 //!
-//! While a total is written, the first UPDATE that changes its column is the guard's own ([`claim`]). Should
+//! While the column is written, the first UPDATE that changes its column is the guard's own ([`claim`]). Should
 //! another trigger of the parent get in between, its write is taken for that, and the guard's own is refused: the
 //! statement fails, and nothing has slipped through. The row that was claimed is known by where its old version
 //! lies, so other guards of the parent can tell as well ([`is_own`]).
 
+use crate::errors;
 use crate::pg::error::Report;
 use crate::pg::per_backend::PerBackend;
-use crate::pg::relation::root_of;
+use crate::pg::relation::{name_of, root_of};
 use crate::pg::trigger::Firing;
 use core::cell::Cell;
+use core::fmt::Arguments;
 use pgrx::pg_sys::Oid;
 
 /// The write under way.
@@ -33,7 +35,7 @@ static CURRENT: PerBackend<Cell<Option<Settling>>> = PerBackend::new(Cell::new(N
 /// Ends the write when dropped, after an error too.
 pub struct Settlement(Option<Settling>);
 
-/// A total's column is written, until the result is dropped; `moves_version` if the row's version is as well.
+/// A guard's column is written, until the result is dropped; `moves_version` if the row's version is as well.
 pub fn begin(parent: Oid, column: &str, moves_version: bool) -> Settlement {
     let (root, column) = (root_of(parent), name_hash(column));
     let settling = Settling { root, column, row: None, value: 0, unchanged: false, moves_version };
@@ -91,7 +93,7 @@ pub fn is_undone() -> bool {
     CURRENT.get().is_some_and(|settling| settling.row.is_none() && settling.unchanged)
 }
 
-/// Whether an UPDATE that fires a row trigger writes nothing but a total, and the guard wrote it. Plain frames.
+/// Whether an UPDATE that fires a row trigger writes nothing but such a column, and the guard wrote it. Plain frames.
 #[inline]
 pub fn is_own(firing: Firing) -> bool {
     CURRENT.get().is_some_and(|settling| {
@@ -100,7 +102,7 @@ pub fn is_own(firing: Firing) -> bool {
     })
 }
 
-/// Whether a total, and nothing else of the row, is being written at the moment.
+/// Whether such a column, and nothing else of the row, is being written at the moment.
 #[inline]
 pub fn is_under_way() -> bool {
     CURRENT.get().is_some_and(|settling| !settling.moves_version && settling.row.is_some())
@@ -121,4 +123,21 @@ pub fn begins_with(move_versions: MoveVersions) {
 /// Has versions moved together with the totals that are due.
 pub fn move_versions() -> Result<(), Report> {
     VERSIONS.get().map_or(Ok(()), |move_versions| move_versions())
+}
+
+/// 428C9: the column belongs to a guard, for this reason. Plain frames.
+pub fn not_yours(firing: Firing, column: &str, reason: Arguments, hint: Arguments) -> Report {
+    let root = root_of(firing.table().oid());
+    Report::error(
+        errors::GENERATED_ALWAYS,
+        format_args!(
+            "column \"{column}\" of \"{}\" can only be written by its guard",
+            name_of(root)
+        ),
+    )
+    .detail(reason)
+    .hint(hint)
+    .table(root)
+    .column(column)
+    .constraint(firing.trigger_name())
 }

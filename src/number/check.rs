@@ -6,9 +6,10 @@ use crate::guard::index::index_name;
 use crate::guard::kind::Inspected;
 use crate::guard::numbered_index::{index_fault, indexes};
 use crate::guard::target::{column_of, ColumnInfo, Target};
-use crate::number::definition::{is_identity, largest, StandingNumbers};
+use crate::number::counter_check::{behind, counter};
+use crate::number::definition::{is_identity, StandingNumbers};
 use crate::number::rows;
-use crate::number::rule::parse;
+use crate::number::rule::{largest, parse};
 use crate::pg::error::Report;
 use crate::pg::numbered_index::IndexForm;
 use crate::pg::spi::{one, Param};
@@ -33,6 +34,7 @@ pub fn check(inspected: &Inspected) -> Result<Vec<Finding>, Report> {
     findings.extend(column_retyped(inspected, &column));
     findings.extend(column_default(inspected, &column)?);
     findings.extend(index_fault(guard.table, options.column, IndexForm::Numbers)?);
+    findings.extend(counter(inspected, &options)?);
     Ok(findings)
 }
 
@@ -109,14 +111,19 @@ fn column_default(inspected: &Inspected, column: &ColumnInfo) -> Result<Option<F
     Ok(Some(Finding::error("column_default", detail).remedy(drop)))
 }
 
-/// Rows that have no number although their key has no NULL.
+/// Rows that have no number although their key has no NULL, and counters that are below a number.
 pub fn check_rows(target: &Target, inspected: &Inspected) -> Result<Vec<Finding>, Report> {
     let standing = StandingNumbers::of(inspected.guard.clone())?;
     let Some(numbers) = standing.definition(target)? else { return Ok(Vec::new()) };
+    let mut findings = Vec::new();
     let count = rows::unnumbered(target, &numbers)?;
-    if count == 0 {
-        return Ok(Vec::new());
+    if count > 0 {
+        let detail = format!("Rows whose key has no NULL and that have no number: {count}.");
+        findings.push(Finding::error("rows_without_number", detail).remedy(inspected.call()));
     }
-    let detail = format!("Rows whose key has no NULL and that have no number: {count}.");
-    Ok(vec![Finding::error("rows_without_number", detail).remedy(inspected.call())])
+    let count = numbers.counters_behind(target)?;
+    if count > 0 {
+        findings.push(behind(inspected, count));
+    }
+    Ok(findings)
 }

@@ -3,12 +3,15 @@
 use crate::errors;
 use crate::guard::arguments::identifier;
 use crate::guard::index::index_name;
+use crate::guard::kept_column::refuse_kept;
 use crate::guard::numbered_index::{self, indexes, StandingIndex};
 use crate::guard::standing_rows::primary_key_columns;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put};
 use crate::guard::wanted::{Compared, Wanted};
-use crate::number::rule::{parse, Options, ATTACHMENT, FUNCTION, START};
+use crate::number::counter_definition::Counter;
+use crate::number::counter_rows::StandingCounters;
+use crate::number::rule::{largest, parse, Options, ATTACHMENT, FUNCTION, START};
 use crate::pg::error::Report;
 use crate::pg::numbered_index::IndexForm;
 use crate::pg::spi::{one, Param};
@@ -24,6 +27,7 @@ pub struct NumberGuard {
     /// Its type as SQL writes it.
     pub column_type: String,
     pub start: i64,
+    pub counter: Option<Counter>,
     pub guard: String,
 }
 
@@ -34,11 +38,77 @@ impl NumberGuard {
         if self.start != START {
             arguments.push(format!("start={}", self.start));
         }
+        arguments.extend(self.counter.iter().flat_map(Counter::arguments));
         arguments
     }
 
     fn options(&self) -> Options<'_> {
-        Options { column: &self.column, start: self.start, pending: false }
+        let counter = self.counter.as_ref().map(|c| (c.column.as_str(), c.foreign_key.as_str()));
+        Options { column: &self.column, start: self.start, counter, pending: false }
+    }
+
+    /// Where the number given last is kept, for messages.
+    pub fn counted_in(&self) -> String {
+        match &self.counter {
+            Some(counter) => {
+                let (column, parent) = (&counter.column, &counter.parent.name);
+                format!(", the last in column \"{column}\" of \"{parent}\"")
+            }
+            None => String::new(),
+        }
+    }
+
+    /// The statement that adds the counter, where it is missing.
+    pub fn add_counter(&self) -> Result<Option<String>, Report> {
+        let Some(counter) = &self.counter else { return Ok(None) };
+        let missing = counter.parent.column(&counter.column)?.is_none();
+        Ok(missing.then(|| counter.add_column(&self.column_type, self.start)))
+    }
+
+    /// What is wrong with the triggers of its counter.
+    pub fn counter_fault(&self, target: &Target) -> Result<Option<String>, Report> {
+        match &self.counter {
+            Some(counter) => counter.fault(target, &self.guard, self.start),
+            None => Ok(None),
+        }
+    }
+
+    /// What is wrong with the trigger that writes its counter.
+    pub fn counter_writer_fault(&self, target: &Target) -> Result<Option<String>, Report> {
+        match &self.counter {
+            Some(counter) => counter.writer_fault(target, &self.guard),
+            None => Ok(None),
+        }
+    }
+
+    /// The statements that make the triggers of its counter stand.
+    pub fn counter_triggers(&self, target: &Target) -> Result<Vec<String>, Report> {
+        match &self.counter {
+            Some(counter) => counter.triggers(target, &self.guard, self.start),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Its counter and the rows that this counts.
+    pub fn counters<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> Result<Option<StandingCounters<'a>>, Report> {
+        match &self.counter {
+            Some(counter) => StandingCounters::of(target, counter, &self.column),
+            None => Ok(None),
+        }
+    }
+
+    /// How many counters are below a number that stands.
+    pub fn counters_behind(&self, target: &Target) -> Result<i64, Report> {
+        let Some(counter) = &self.counter else { return Ok(0) };
+        if target.column(&self.column)?.is_none()
+            || counter.parent.column(&counter.column)?.is_none()
+        {
+            return Ok(0);
+        }
+        self.counters(target)?.map_or(Ok(0), |counters| counters.behind())
     }
 
     /// The guard that is wanted, with the key of the index.
@@ -183,6 +253,7 @@ impl StandingNumbers {
             column: options.column.to_owned(),
             column_type: column.type_name,
             start: options.start,
+            counter: Counter::of(&self.trigger)?,
             guard: self.trigger.guard().to_owned(),
         }))
     }
@@ -201,18 +272,9 @@ impl StandingNumbers {
     }
 }
 
-/// The largest number that a type holds; `None` for one that holds none.
-pub fn largest(type_name: &str) -> Option<i64> {
-    match type_name {
-        "smallint" => Some(i16::MAX.into()),
-        "integer" => Some(i32::MAX.into()),
-        "bigint" => Some(i64::MAX),
-        _ => None,
-    }
-}
-
 /// The type of the number column; one that is missing will be added as integer.
 pub fn column_type(target: &Target, name: &str, start: i64) -> Result<String, Report> {
+    refuse_kept(target, name, &[FUNCTION])?;
     let Some(column) = target.column(name)? else { return Ok("integer".to_owned()) };
     let Some(last) = largest(&column.type_name).filter(|_| !column.generated) else {
         return Err(unfit(target, name)

@@ -10,10 +10,13 @@
 //! finds and locks the row that it is about to change, which needs no number and no lock of the key's.
 
 use crate::guard::attachment;
+use crate::guard::child_key::key_values;
 use crate::guard::locking;
 use crate::guard::outcome;
 use crate::guard::own_writes;
 use crate::guard::partitions::{leaves_partition, wrong_partition};
+use crate::number::counter;
+use crate::number::counter_path::LastGiven;
 use crate::number::decision::{next, on_insert, on_update, Number, Update};
 use crate::number::hints;
 use crate::number::reports;
@@ -27,7 +30,7 @@ use crate::pg::numbered_scan::Direction;
 use crate::pg::relation::Table;
 use crate::pg::rule_cache;
 use crate::pg::snapshot::Ended;
-use crate::pg::trigger::{guard_entry, Definition, Event, Firing, Timing};
+use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
 use crate::pg::upsert::{Found, Upsert};
 use pgrx::pg_sys::Datum;
@@ -36,7 +39,7 @@ guard_entry!(raceguard_number_guard, "number_guard", crate::number::guard::fire)
 
 /// The trigger function `raceguard.number_guard`, BEFORE INSERT OR UPDATE row trigger.
 ///
-/// Arguments: the number column, then `start=NUMBER` and `rows=pending`; the key is that of the unique index without a predicate that ends
+/// Arguments: the number column, then `start=NUMBER`, `counter=COLUMN` and `foreign_key=NAME`, and `rows=pending`; the key is that of the unique index without a predicate that ends
 /// with the number column. Returns NEW with the number after the highest of its key, with the number that it states
 /// or had, or without one where the key has a NULL.
 ///
@@ -82,7 +85,7 @@ fn inserted(firing: Firing, rule: &Rule, given: Option<i64>) -> Result<Option<i6
         return Ok(None);
     }
     if let Some(upsert) = Upsert::of(firing)
-        && let Some(number) = in_the_way(firing.definition(), rule, &key, upsert)?
+        && let Some(number) = in_the_way(firing, rule, &key, upsert)?
     {
         return Ok(given.or(number));
     }
@@ -92,12 +95,13 @@ fn inserted(firing: Firing, rule: &Rule, given: Option<i64>) -> Result<Option<i6
 /// The number of the row that an upsert is about to change, which is locked then; `None` if it inserts, and
 /// holds the key's numbers then. Nobody waits for a row here while holding numbers that were locked for it.
 fn in_the_way(
-    guard: Definition,
+    firing: Firing,
     rule: &Rule,
     key: &KeyValues,
     upsert: Upsert,
 ) -> Result<Option<Option<i64>>, Report> {
-    let (table, hash) = (guard.table().oid(), lock_hash(rule, key));
+    let (guard, hash) = (firing.definition(), lock_hash(rule, key));
+    let table = guard.table().oid();
     let held = locking::holds(Family::Numbers, table, hash);
     loop {
         let ended = Ended::now();
@@ -115,6 +119,7 @@ fn in_the_way(
         if held {
             return Ok(None);
         }
+        lock_counter(firing, rule)?;
         let trial = locking::lock_on_trial(Family::Numbers, table, hash, guard)?;
         if ended == Ended::now() || upsert.find().is_none() {
             return Ok(None);
@@ -170,11 +175,12 @@ fn settle(
     if rule.options.pending && waits_its_turn(table, decision) {
         return Ok(None);
     }
+    let counter = lock_counter(firing, rule)?;
     locking::lock(Family::Numbers, table.oid(), lock_hash(rule, key), firing.definition())?;
     match decision {
         Number::Stated(number) => Ok(Some(number)),
         Number::Prefer(number) if is_free(table, rule, key, number) => Ok(Some(number)),
-        _ => next_number(firing, rule, key).map(Some),
+        _ => next_number(firing, rule, key, counter).map(Some),
     }
 }
 
@@ -197,17 +203,42 @@ fn is_free(table: Table, rule: &Rule, key: &KeyValues, number: i64) -> bool {
     found != Some(number)
 }
 
-/// The number after the key's highest.
-fn next_number(firing: Firing, rule: &Rule, key: &KeyValues) -> Result<i64, Report> {
+/// Locks the row with the key's counter, before the key's numbers, and reads it. `None` without a counter, and where a row
+/// comes before its parent.
+#[inline]
+fn lock_counter(firing: Firing, rule: &Rule) -> Result<Option<LastGiven>, Report> {
+    let Some(counted) = &rule.counter else { return Ok(None) };
+    match key_values(&counted.foreign_key, firing.new_row()) {
+        Some(values) => {
+            let waits = !own_writes::must_not_wait(firing.table().oid());
+            counter::lock(counted, &values, waits)
+        }
+        None => Ok(None),
+    }
+}
+
+/// The number after the key's highest, or after its counter where that is higher.
+fn next_number(
+    firing: Firing,
+    rule: &Rule,
+    key: &KeyValues,
+    counter: Option<LastGiven>,
+) -> Result<i64, Report> {
     let (start, hash) = (rule.options.start, lock_hash(rule, key));
+    let given = counter.map(|counter| counter.number).filter(|given| *given >= start);
     let scan = rule.index.open(firing.table(), key);
-    let near = hints::last_given(rule.index.oid, hash).filter(|near| *near > start);
-    let highest = near
-        .and_then(|near| scan.first(Direction::Highest, near))
-        .or_else(|| scan.first(Direction::Highest, start));
+    let highest = match given {
+        Some(given) => scan.first(Direction::Highest, given).or(Some(given)),
+        None => {
+            let near = hints::last_given(rule.index.oid, hash).filter(|near| *near > start);
+            near.and_then(|near| scan.first(Direction::Highest, near))
+                .or_else(|| scan.first(Direction::Highest, start))
+        }
+    };
     scan.close();
+    let last = counter.map_or(rule.last, |counter| rule.last.min(counter.largest));
     let number =
-        next(highest, start, rule.last).ok_or_else(|| reports::exhausted(firing, rule, key))?;
+        next(highest, start, last).ok_or_else(|| reports::exhausted(firing, rule, key, last))?;
     hints::given(rule.index.oid, hash, number);
     Ok(number)
 }

@@ -1,6 +1,15 @@
 //! Numbers per key: 1, 2, 3, ..., none given twice and none left out.
 
+pub mod asked_for;
 pub mod check;
+pub mod counter;
+pub mod counter_check;
+pub mod counter_definition;
+pub mod counter_guard;
+pub mod counter_path;
+pub mod counter_reports;
+pub mod counter_rows;
+pub mod counter_rule;
 pub mod decision;
 pub mod definition;
 pub mod guard;
@@ -13,9 +22,7 @@ pub mod reports;
 pub mod rows;
 pub mod rule;
 
-use crate::guard::kind::{
-    first_argument_renamed, leaves_no_more, no_remains, none_left, Bypassable, Kind, Modes,
-};
+use crate::guard::kind::{leaves_no_more, Bypassable, Kind, Modes};
 use crate::guard::numbered_index::in_the_index;
 use crate::pg::numbered_index::IndexForm;
 
@@ -24,10 +31,10 @@ const KEEPS_A_VALUE: &str = "It lets every row in: it only numbers them.";
 pub static KIND: Kind = Kind {
     name: "number",
     function: rule::FUNCTION,
-    companions: &[],
+    companions: &[counter_rule::COUNTER_FUNCTION, counter_rule::KEEPER_FUNCTION],
     attachment: &rule::ATTACHMENT,
     first_argument: "number_column",
-    takes: &["key", "number_column", "start", "guard"],
+    takes: &["key", "number_column", "start", "counter", "foreign_key", "guard"],
     defaults: &[("start", "1")],
     flags: &[],
     repeated: &[],
@@ -36,11 +43,11 @@ pub static KIND: Kind = Kind {
     check_rows: check::check_rows,
     modes: Modes::Fixed(KEEPS_A_VALUE),
     bypass: Bypassable::Never(KEEPS_A_VALUE),
-    renamed: first_argument_renamed,
+    renamed: rule::renamed,
     remove: removal::remove_guard,
-    remove_remains: no_remains,
+    remove_remains: removal::remove_remains,
     owner_of: leaves_no_more,
     counts_on_others: false,
-    on_others: &[],
-    remains: none_left,
+    on_others: &[counter_rule::KEEPER_FUNCTION],
+    remains: counter_check::remains,
 };

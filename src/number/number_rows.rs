@@ -6,12 +6,14 @@ use crate::guard::own_writes;
 use crate::guard::standing_rows::primary_key;
 use crate::guard::target::Target;
 use crate::guard::trigger::replace_arguments;
+use crate::number::counter_rows::StandingCounters;
 use crate::number::definition::{NumberGuard, StandingNumbers};
 use crate::number::rule::{ATTACHMENT, FUNCTION};
 use crate::pg::backoff::allow_cancel;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::guc::max_key_locks;
+use crate::pg::memory;
 use crate::pg::own_transaction::{hindrance, Transactions};
 use crate::pg::prepared::Prepared;
 use crate::pg::result_row::Rows;
@@ -84,8 +86,44 @@ fn number_rows(call: Call) -> Result<Value, Report> {
             break;
         }
     }
+    raise_counters(call, &transactions)?;
     transactions.finish()?;
     Ok(Value::Void)
+}
+
+/// Writes the counters that are below a number that stood before the guard, up to 500 to a transaction, which waits for nobody
+/// while it holds another; for a row that somebody else has it waits by itself.
+fn raise_counters(call: Call, transactions: &Transactions) -> Result<(), Report> {
+    let with_counters = |work: &mut dyn FnMut(&StandingCounters) -> Result<(), Report>| {
+        transactions.command(READ_COMMITTED)?;
+        allow_cancel();
+        let OpenRows { target, numbers, .. } = looked_up(call)?;
+        if let Some(counters) = pinned_search_path(|| numbers.counters(&target))? {
+            work(&counters)?;
+        }
+        transactions.commit()?;
+        transactions.forget()
+    };
+    let (mut keys, mut busy) = (Vec::new(), Vec::new());
+    with_counters(&mut |counters| {
+        counters.counter.parent.require_one_owner()?;
+        keys = counters.keys()?;
+        Ok(())
+    })?;
+    for some in keys.chunks(ROWS as usize) {
+        with_counters(&mut |counters| {
+            for key in some {
+                if counters.raise(key, false)?.is_none() {
+                    memory::push(&mut busy, key)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    for key in busy {
+        with_counters(&mut |counters| counters.raise(key, true).map(drop))?;
+    }
+    Ok(())
 }
 
 fn looked_up(call: Call) -> Result<OpenRows, Report> {
@@ -118,9 +156,9 @@ fn step(numbered: &OpenRows) -> Result<NumberedRows, Report> {
             continue;
         }
         let free = numbered.lock_free(leaf, &rows)?;
-        let done = match numbered.number(leaf, &free)? {
-            0 => numbered.number_one(leaf)?,
-            done => done,
+        let done = match numbered.number_many(leaf, &free)? {
+            None | Some(0) => numbered.number_one(leaf)?,
+            Some(done) => done,
         };
         return Ok(NumberedRows {
             count: done,
@@ -151,7 +189,7 @@ fn finish(numbered: &OpenRows) -> Result<Option<i64>, Report> {
     for leaf in numbered.leaves()? {
         let rows = numbered.open(&leaf, LAST_ROWS)?;
         let count = rows.len() as i64;
-        if count == LAST_ROWS || numbered.number(&leaf, &rows)? < count {
+        if count == LAST_ROWS || numbered.number_many(&leaf, &rows)? != Some(count) {
             return Ok(None);
         }
         done += count;
@@ -196,12 +234,24 @@ impl OpenRows {
         Ok(rows.iter().take_while(|place| locked.contains(place)).cloned().collect())
     }
 
+    /// Numbers rows one after the other, and returns how many; `None` where somebody else has the row with a counter, for which
+    /// nobody waits who holds many rows.
+    fn number_many(&self, leaf: &Target, rows: &[String]) -> Result<Option<i64>, Report> {
+        if self.numbers.counter.is_none() {
+            return self.number(leaf, rows, true).map(Some);
+        }
+        match in_subtransaction(|| self.number(leaf, rows, false))? {
+            Err(report) if report.is(errors::LOCK_NOT_AVAILABLE) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
     /// Numbers rows one after the other, and returns how many.
     ///
     /// Triggers of the table fire, and its key is evaluated, with its owner's rights and the caller's search_path, which
     /// they may count on.
-    fn number(&self, leaf: &Target, rows: &[String]) -> Result<i64, Report> {
-        let _silent = own_writes::begin_rows(leaf.oid, true);
+    fn number(&self, leaf: &Target, rows: &[String], waits: bool) -> Result<i64, Report> {
+        let _silent = own_writes::begin_rows(leaf.oid, waits);
         let column = identifier(&self.numbers.column);
         let update = format!(
             "UPDATE ONLY {} SET {column} = NULL \
@@ -232,7 +282,7 @@ impl OpenRows {
                 leaf.qualified
             );
             let locked = places(&in_name(leaf, || run(&sql, &[Param::Text(first)]))?)?;
-            if self.number(leaf, &locked)? > 0 {
+            if self.number(leaf, &locked, true)? > 0 {
                 return Ok(1);
             }
         }

@@ -3,16 +3,18 @@
 //! The index comes first, while every number is NULL and none can clash; then the trigger, under which rows get
 //! no number yet; then the rows that stand, and those that have come meanwhile, are numbered in the order of their
 //! primary key, and the last of them under a lock that is held for as long as it takes to let the trigger
-//! number rows from then on. A writer never meets the index, whatever it does in between.
+//! number rows from then on. A writer never meets the index, whatever it does in between. A counter's triggers come before the
+//! guard's own, and what stood with a number before it is counted last, parent by parent.
 
 use crate::guard::arguments::literal;
 use crate::guard::index::failed_index;
-use crate::guard::steps::{of_index, return_steps, Step};
+use crate::guard::steps::{of_index, of_triggers, return_steps, Step};
 use crate::guard::target::Target;
 use crate::guard::trigger::put_up;
 use crate::guard::wanted::Plan;
+use crate::number::asked_for::asked_for;
 use crate::number::definition::{refuse_partition_key, NumberGuard, StandingNumbers};
-use crate::number::install::{asked_for, plan};
+use crate::number::install::plan;
 use crate::number::rows;
 use crate::number::rule::{ATTACHMENT, PENDING};
 use crate::pg::call::{function_entry, Call, Value};
@@ -28,7 +30,7 @@ fn plan_number(call: Call) -> Result<Value, Report> {
     let steps = connected(|| {
         let (target, numbers, replace) = asked_for(call)?;
         pinned_search_path(|| {
-            let replaced = matches!(plan(&target, &numbers, false, replace)?, Plan::Replace(_));
+            let replaced = matches!(plan(&target, &numbers, None, replace)?, Plan::Replace(_));
             refuse_partition_key(&target, &numbers.column)?;
             numbers.index().refuse_others(&target)?;
             rows::refuse_doubles(&target, &numbers)?;
@@ -48,6 +50,7 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
     if target.column(&numbers.column)?.is_none() {
         steps.push(Step::new("ACCESS EXCLUSIVE", numbers.add_column(target)));
     }
+    steps.extend(numbers.add_counter()?.map(|add| Step::new("ACCESS EXCLUSIVE", add)));
     let index = numbers.index();
     if index.standing(target)?.is_none() {
         let stands = |table: &Target| Ok(index.standing(table)?.is_some());
@@ -58,6 +61,7 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
     for leaf in &leaves {
         steps.extend(of_open_index(leaf, numbers)?);
     }
+    steps.extend(of_triggers(numbers.counter_triggers(target)?));
     let sound = standing.as_ref().is_some_and(|standing| {
         !replaced && standing.trigger.is_sound(&ATTACHMENT) && standing.is_pending() == open
     });
@@ -69,7 +73,7 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
         let statements = put_up(target, standing.as_ref(), &name, create)?;
         steps.extend(statements.into_iter().map(|ddl| Step::new("SHARE ROW EXCLUSIVE", ddl)));
     }
-    if open {
+    if open || numbers.counters_behind(target)? > 0 {
         let (table, guard) = (literal(&target.qualified), literal(&numbers.guard));
         let call = format!("CALL raceguard.number_rows({table}, {guard})");
         steps.push(Step::alone("SHARE ROW EXCLUSIVE", call));

@@ -2,23 +2,42 @@
 
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
+use crate::number::counter_definition::{drop_writer, Counter};
 use crate::number::definition::StandingNumbers;
 use crate::pg::error::Report;
 use pgrx::pg_sys::Oid;
 
-/// Takes the trigger and its index away, unless the index is a constraint's; the column and its numbers stay
-/// unless `drop_column`.
+/// Takes the triggers and its index away, unless the index is a constraint's; columns and numbers stay unless `drop_column`.
 pub fn remove_guard(target: &Target, guard: &Existing, drop_column: bool) -> Result<(), Report> {
+    let counter = Counter::of(guard)?;
+    if let Some(counter) = &counter {
+        counter.parent.require_owner()?;
+    }
     remove_rule(target, guard, None)?;
-    match (drop_column, guard.arguments.first()) {
-        (true, Some(column)) => target.drop_column(column),
-        _ => Ok(()),
+    if !drop_column {
+        return Ok(());
+    }
+    if let Some(column) = guard.arguments.first() {
+        target.drop_column(column)?;
+    }
+    match counter {
+        Some(counter) => counter.parent.drop_column(&counter.column),
+        None => Ok(()),
     }
 }
 
-/// Takes the trigger away, and its index unless that is a constraint's or the one to be kept.
+/// Takes off what is left of a guard of that name whose own trigger somebody dropped; false if nothing is.
+pub fn remove_remains(target: &Target, guard: &str, _drop_column: bool) -> Result<bool, Report> {
+    drop_writer(target, guard)
+}
+
+/// Takes the triggers away, and its index unless that is a constraint's or the one to be kept.
 pub fn remove_rule(target: &Target, guard: &Existing, kept: Option<Oid>) -> Result<(), Report> {
     let standing = StandingNumbers::of(guard.clone())?;
+    match Counter::of(guard)? {
+        Some(counter) => counter.drop(target, guard.guard())?,
+        None => drop_writer(target, guard.guard()).map(drop)?,
+    }
     trigger::drop(target, &guard.trigger)?;
     for index in standing.definition(target)?.map_or(Ok(Vec::new()), |n| n.open_indexes(target))? {
         target.run(&format!("DROP INDEX {index}"))?;

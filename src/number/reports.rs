@@ -31,10 +31,14 @@ pub fn changed(firing: Firing, rule: &Rule, key: &KeyValues) -> Report {
     ))
 }
 
-/// 22003: the column's type has no number left.
+/// 22003: the column's type, or the counter's, has no number left after `last`.
 #[cold]
-pub fn exhausted(firing: Firing, rule: &Rule, key: &KeyValues) -> Report {
-    let column = rule.options.column;
+pub fn exhausted(firing: Firing, rule: &Rule, key: &KeyValues, last: i64) -> Report {
+    // The narrower of the two.
+    let column = match rule.options.counter {
+        Some((counter, _)) if last < rule.last => counter,
+        _ => rule.options.column,
+    };
     let report = about(
         Report::error(
             errors::OUT_OF_RANGE,
@@ -46,7 +50,6 @@ pub fn exhausted(firing: Firing, rule: &Rule, key: &KeyValues) -> Report {
         firing,
         rule,
     );
-    let last = rule.last;
     match rule.index.describe(key) {
         Some(key) => report.detail(format_args!("Key {key}: number {last} is taken.")),
         None => {

@@ -161,6 +161,7 @@ pub const WORDS: KeyWords = KeyWords {
     call: "add_parent_version",
     purpose: "whose version could move",
     one: "version could be moved",
+    second: "",
 };
 
 /// The parent of the guard to which a trigger belongs, as the trigger that bumps remembers it: the one with

@@ -6,12 +6,12 @@ use crate::guard::key::{canonical_expression, recanonical_predicate, unreadable}
 use crate::guard::kind::Inspected;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
+use crate::guard::wanted_trigger::WantedTrigger;
 use crate::pg::error::Report;
 use crate::pg::owner::may_update;
 use crate::pg::spi::{run, Param};
 use crate::total::definition::{
     base, child_triggers, parent_triggers, standing_check, standing_triggers, OwnedBounds,
-    WantedTrigger,
 };
 use crate::total::faults::{base_of, check_name};
 use crate::total::removal::parent_of;

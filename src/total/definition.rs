@@ -1,9 +1,10 @@
 //! A total that is asked for, and its objects as DDL.
 
-use crate::guard::arguments::{identifier, literal};
+use crate::guard::arguments::identifier;
 use crate::guard::attachment::Attachment;
 use crate::guard::target::Target;
-use crate::guard::trigger::{self, Existing, Put};
+use crate::guard::trigger::{self, Existing};
+use crate::guard::wanted_trigger::{ConstraintTrigger, WantedTrigger};
 use crate::pg::error::Report;
 use crate::pg::spi::{run, Param};
 use crate::total::bounds::Bounds;
@@ -65,85 +66,6 @@ impl OwnedBounds {
     }
 }
 
-/// A trigger that a total needs.
-pub struct WantedTrigger {
-    pub name: String,
-    pub attachment: Attachment,
-    pub arguments: Vec<String>,
-    /// What CREATE CONSTRAINT TRIGGER says besides.
-    pub deferred: Option<Deferred>,
-}
-
-/// What makes a trigger a deferred one.
-pub struct Deferred {
-    /// The table that it is made FROM.
-    pub from: Option<String>,
-    pub condition: String,
-}
-
-impl WantedTrigger {
-    /// Whether a trigger that stands is this one.
-    pub fn is(&self, standing: &Existing) -> bool {
-        standing.trigger == self.name
-            && standing.function == self.attachment.function
-            && standing.arguments == self.arguments
-            && self.attachment.fits(standing.shape)
-            && standing.deferred == self.deferred.is_some()
-    }
-
-    /// The statements that make it stand, whatever stands in its place.
-    pub fn statements(
-        &self,
-        target: &Target,
-        standing: &[Existing],
-    ) -> Result<Vec<String>, Report> {
-        let now = standing.iter().find(|t| t.trigger == self.name);
-        if let Some(now) = now.filter(|now| self.is(now)) {
-            return Ok(now.off.clone());
-        }
-        match &self.deferred {
-            // Postgres replaces no constraint trigger.
-            Some(deferred) => {
-                let drop = now.map(|now| trigger::drop_statement(target, &now.trigger));
-                Ok(drop.into_iter().chain([self.create_deferred(target, deferred)]).collect())
-            }
-            None => trigger::put_up(target, now, &self.name, |put| self.create(target, put)),
-        }
-    }
-
-    /// The statement that creates one that is not deferred.
-    pub fn create(&self, target: &Target, put: Put) -> String {
-        let timing = self.attachment.to_string();
-        let (events, level) = timing.split_once(" FOR EACH ").unwrap_or((&timing, "ROW"));
-        format!(
-            "{} TRIGGER {} {events} ON {} FOR EACH {level} EXECUTE FUNCTION raceguard.{}({})",
-            put.words(),
-            identifier(&self.name),
-            target.qualified,
-            self.attachment.function,
-            listed(&self.arguments)
-        )
-    }
-
-    fn create_deferred(&self, target: &Target, deferred: &Deferred) -> String {
-        let from = deferred.from.as_ref().map(|from| format!(" FROM {from}")).unwrap_or_default();
-        let condition = &deferred.condition;
-        format!(
-            "CREATE CONSTRAINT TRIGGER {} {} ON {}{from} DEFERRABLE INITIALLY DEFERRED \
-             FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION raceguard.{}({})",
-            identifier(&self.name),
-            self.attachment.when(),
-            target.qualified,
-            self.attachment.function,
-            listed(&self.arguments)
-        )
-    }
-}
-
-fn listed(arguments: &[String]) -> String {
-    arguments.iter().map(|a| literal(a)).collect::<Vec<_>>().join(", ")
-}
-
 impl Total {
     /// The arguments of the child's triggers.
     pub fn arguments(&self) -> Vec<String> {
@@ -191,11 +113,11 @@ pub fn child_triggers(
     at_commit: bool,
     parent: &str,
 ) -> Result<Vec<WantedTrigger>, Report> {
-    let wanted = |suffix: &str, attachment: Attachment, deferred: Option<Deferred>| {
+    let wanted = |suffix: &str, attachment: Attachment, constraint: Option<ConstraintTrigger>| {
         let name = trigger::trigger_name(guard, suffix)?;
         // The guard's own says everything.
         let arguments = if suffix.is_empty() { arguments.to_vec() } else { Vec::new() };
-        Ok(WantedTrigger { name, attachment, arguments, deferred })
+        Ok(WantedTrigger { name, attachment, arguments, constraint })
     };
     let [before, after] = STATEMENT_ATTACHMENTS;
     let condition = format!("raceguard.{DUE_FUNCTION}({at_commit})");
@@ -205,7 +127,10 @@ pub fn child_triggers(
         wanted(
             SETTLE,
             SETTLE_ATTACHMENT,
-            Some(Deferred { from: Some(parent.to_owned()), condition }),
+            Some(ConstraintTrigger {
+                from: Some(parent.to_owned()),
+                deferred_when: Some(condition),
+            }),
         )?,
         wanted("", ATTACHMENT, None)?,
     ])
@@ -219,15 +144,19 @@ pub fn parent_triggers(
 ) -> Result<Vec<WantedTrigger>, Report> {
     let mut arguments = vec![column.to_owned()];
     arguments.extend(bounds.arguments());
-    let wanted = |suffix: &str, attachment: Attachment, deferred: Option<Deferred>| {
+    let wanted = |suffix: &str, attachment: Attachment, constraint: Option<ConstraintTrigger>| {
         let name = parent_trigger(base, suffix)?;
         let arguments = if suffix.is_empty() { arguments.clone() } else { Vec::new() };
-        Ok(WantedTrigger { name, attachment, arguments, deferred })
+        Ok(WantedTrigger { name, attachment, arguments, constraint })
     };
     let condition = format!("raceguard.{PARENT_DUE_FUNCTION}()");
     Ok(vec![
         wanted(TRUNCATED, PARENT_TRUNCATE_ATTACHMENT, None)?,
-        wanted(SETTLE, SETTLE_ATTACHMENT, Some(Deferred { from: None, condition }))?,
+        wanted(
+            SETTLE,
+            SETTLE_ATTACHMENT,
+            Some(ConstraintTrigger { from: None, deferred_when: Some(condition) }),
+        )?,
         wanted(ROWS, PARENT_ATTACHMENT, None)?,
         wanted("", COLUMN_ATTACHMENT, None)?,
     ])

@@ -1,8 +1,9 @@
 //! What keeps totals from being written, and who may not write them.
 
 use crate::errors;
+use crate::guard::settling;
 use crate::pg::error::Report;
-use crate::pg::relation::{name_of, root_of, Table};
+use crate::pg::relation::{name_of, Table};
 use crate::pg::trigger::Firing;
 use pgrx::pg_sys::Oid;
 
@@ -22,18 +23,14 @@ pub fn check_name(base: &str) -> String {
 
 /// 428C9: the column belongs to the guard. Plain frames.
 pub fn not_yours(firing: Firing, column: &str) -> Report {
-    let root = root_of(firing.table().oid());
-    Report::error(
-        errors::GENERATED_ALWAYS,
-        format_args!("column \"{column}\" of \"{}\" can only be written by its guard", name_of(root)),
+    settling::not_yours(
+        firing,
+        column,
+        format_args!("It is a total of other rows, which a guard of raceguard's keeps."),
+        format_args!(
+            "Leave the column out of the UPDATE, or write back the value that it has; change the rows that it counts."
+        ),
     )
-    .detail(format_args!("It is a total of other rows, which a guard of raceguard's keeps."))
-    .hint(format_args!(
-        "Leave the column out of the UPDATE, or write back the value that it has; change the rows that it counts."
-    ))
-    .table(root)
-    .column(column)
-    .constraint(firing.trigger_name())
 }
 
 /// 22003: NaN and infinity have no sum that could be taken back.

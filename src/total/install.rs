@@ -3,6 +3,7 @@
 use crate::errors;
 use crate::guard::arguments::{identifier, literal, one_of, required};
 use crate::guard::foreign_keys::{choose, foreign_keys};
+use crate::guard::kept_column::refuse_kept;
 use crate::guard::key::{canonical_expression, canonical_predicate, recanonical_predicate};
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
@@ -21,7 +22,7 @@ use crate::total::definition::{
 };
 use crate::total::fill::{fill, refuse_beyond};
 use crate::total::removal::drop_triggers;
-use crate::total::rule::{kind_of_amount, ATTACHMENT, FUNCTION, WORDS};
+use crate::total::rule::{kind_of_amount, ATTACHMENT, COLUMN_FUNCTION, FUNCTION, WORDS};
 use crate::total::sums::Feeder;
 
 function_entry!(raceguard_add_total, crate::total::install::add_total);
@@ -153,6 +154,7 @@ fn column_type(
     integer: bool,
     starts_null: bool,
 ) -> Result<String, Report> {
+    refuse_kept(parent, name, &[COLUMN_FUNCTION])?;
     let Some(found) = parent.column(name)? else {
         return Ok(if integer { "bigint" } else { "numeric" }.to_owned());
     };

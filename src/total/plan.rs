@@ -8,11 +8,12 @@ use crate::errors;
 use crate::guard::arguments::{identifier, literal};
 use crate::guard::steps::{of_triggers, return_steps, Step};
 use crate::guard::trigger::{self, Put};
+use crate::guard::wanted_trigger::WantedTrigger;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::spi::{connected, pinned_search_path};
 use crate::total::definition::{
-    parent_triggers, standing_check, standing_triggers, OwnedBounds, Total, WantedTrigger,
+    parent_triggers, standing_check, standing_triggers, OwnedBounds, Total,
 };
 use crate::total::faults::check_name;
 use crate::total::install::{asked_for, plan, standing_bounds};

@@ -75,8 +75,12 @@ pub const ROWS: &str = "_rows";
 pub const TRUNCATED: &str = "_truncated";
 
 /// What errors say of a total.
-pub const WORDS: KeyWords =
-    KeyWords { call: "add_total", purpose: "that could count it", one: "could count it" };
+pub const WORDS: KeyWords = KeyWords {
+    call: "add_total",
+    purpose: "that could count it",
+    one: "could count it",
+    second: "",
+};
 
 /// The options as they stand in the trigger's arguments.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -2,14 +2,17 @@
 
 use crate::errors;
 use crate::guard::arguments::{identifier, literal};
+use crate::guard::kept_column::refuse_kept;
 use crate::guard::steps::Step;
 use crate::guard::target::{ColumnInfo, Target};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::result_row::ResultRow;
 use crate::pg::spi::{one, run, Param};
+use crate::version::rule::FUNCTION;
 
 /// The version column, if it is there and can be one; an error if it is there and cannot.
 fn usable(target: &Target, name: &str, sends: &str) -> Result<Option<ColumnInfo>, Report> {
+    refuse_kept(target, name, &[FUNCTION])?;
     let Some(column) = target.column(name)? else {
         if target.is_partition {
             return Err(Report::error(

@@ -4,9 +4,10 @@ use crate::language::{Effect, Invariant, Statement, Workload};
 
 pub const NO_GAP: &str = "numbers 1 to n, without gap or double";
 pub const NO_DOUBLE: &str = "a number of its own for every row";
+pub const LAST: &str = "the counter is the number given last";
 
 pub fn all() -> Vec<Workload> {
-    vec![numbers(), escalation(), moves(), partitions()]
+    vec![numbers(), escalation(), moves(), partitions(), counters(), counted_moves()]
 }
 
 /// Rows come and stay: what one snapshot sees of a key is numbered through.
@@ -63,6 +64,73 @@ pub fn unguarded() -> Workload {
         )
         .refused_with("428C9"),
     ];
+    w
+}
+
+/// As [`unguarded`], with a row for each key that has a counter.
+pub fn unguarded_counters() -> Workload {
+    let mut w = unguarded();
+    w.name = "number_counter";
+    w.story =
+        "invoices are written and never deleted; the organisation keeps the number given last";
+    w.setup = vec![
+        "CREATE TABLE orgs (org int PRIMARY KEY, note bigint NOT NULL DEFAULT 0, last int NOT NULL DEFAULT 0)",
+        "INSERT INTO orgs SELECT n FROM generate_series(1, {keys}) n",
+        "CREATE TABLE invoices (id bigint PRIMARY KEY, org int REFERENCES orgs, note bigint NOT NULL DEFAULT 0, number int)",
+        "CREATE INDEX invoices_note ON invoices (note)",
+    ];
+    w.invariants.push(Invariant::Never {
+        name: LAST,
+        sql: "SELECT org, last, max(number) FROM orgs LEFT JOIN invoices USING (org) GROUP BY org \
+              HAVING last <> coalesce(max(number), 0)",
+    });
+    w.statements.push(
+        Statement::new(
+            "edit the organisation, then insert",
+            2,
+            &[
+                "UPDATE orgs SET note = {n} WHERE org = {key} RETURNING org",
+                "INSERT INTO invoices (id, org) VALUES ({id}0, {key}) RETURNING id",
+            ],
+            &[Effect::Add],
+        )
+        .returning(1),
+    );
+    w
+}
+
+fn counters() -> Workload {
+    let mut w = unguarded_counters();
+    w.guard = vec!["SELECT raceguard.add_number('invoices', 'org', counter => 'last')"];
+    w.statements.extend(upserts());
+    w.statements.push(
+        Statement::new(
+            "change the counter",
+            1,
+            &["UPDATE orgs SET last = last + 1 WHERE org = {key} RETURNING org"],
+            &[],
+        )
+        .refused_with("428C9"),
+    );
+    w
+}
+
+/// What was given once is written down, and may not be given again.
+fn counted_moves() -> Workload {
+    let mut w = moves();
+    let counters = counters();
+    w.name = "number_counter_moves";
+    w.story = "as number_moves, with a counter: no number is given again after its row is gone";
+    w.setup = counters.setup;
+    w.setup.extend([
+        "CREATE TABLE given (org int, number int, PRIMARY KEY (org, number))",
+        "CREATE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF TG_OP = 'INSERT' OR NEW.number <> OLD.number OR NEW.org <> OLD.org THEN \
+         INSERT INTO given VALUES (NEW.org, NEW.number); END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER write_down AFTER INSERT OR UPDATE ON invoices \
+         FOR EACH ROW EXECUTE FUNCTION write_down()",
+    ]);
+    w.guard = counters.guard;
     w
 }
 
