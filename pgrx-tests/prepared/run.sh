@@ -69,6 +69,16 @@ says 0 "SELECT count(*) FROM pg_prepared_xacts"
 says "" "BEGIN; INSERT INTO invoices VALUES (1, 1), (2, 1); PREPARE TRANSACTION 'h'; ROLLBACK PREPARED 'h'"
 says "" "BEGIN; INSERT INTO invoices VALUES (1, 1), (2, 1); PREPARE TRANSACTION 'i'; COMMIT PREPARED 'i'"
 says 3 "INSERT INTO invoices VALUES (3, 1) RETURNING number"
+# Nor one whose row is gone: the counter goes with the transaction.
+says zz_raceguard_number "
+    CREATE TABLE orgs (id int PRIMARY KEY);
+    CREATE TABLE tickets (id int PRIMARY KEY, org int REFERENCES orgs);
+    INSERT INTO orgs VALUES (1);
+    SELECT raceguard.add_number('tickets', 'org', counter => 'last')"
+says "" "BEGIN; INSERT INTO tickets VALUES (1, 1), (2, 1); PREPARE TRANSACTION 'j'; ROLLBACK PREPARED 'j'"
+says 0 "SELECT last FROM orgs"
+says "" "BEGIN; INSERT INTO tickets VALUES (1, 1), (2, 1); DELETE FROM tickets WHERE id = 2; PREPARE TRANSACTION 'k'; COMMIT PREPARED 'k'"
+says 3 "INSERT INTO tickets VALUES (3, 1) RETURNING number"
 says 0 "SELECT count(*) FROM raceguard.check_guards(deep => true) WHERE severity = 'error'"
 check "no crash but the one that was asked for" "$(cluster_crashes prepared)" 0
 cluster_stop prepared

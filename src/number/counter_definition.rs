@@ -123,6 +123,27 @@ impl Counter {
         }
     }
 
+    /// The statements that drop its triggers; that of the parent where nobody counts there afterwards.
+    pub fn drop_statements(
+        &self,
+        child: &Target,
+        guard: &str,
+        next: Option<&Counter>,
+    ) -> Result<Vec<String>, Report> {
+        let name = trigger::trigger_name(guard, COUNTER)?;
+        let mut statements = Vec::new();
+        if of_counters(child)?.iter().any(|t| t.trigger == name) {
+            statements.push(trigger::drop_statement(child, &name));
+        }
+        let stays = next
+            .is_some_and(|next| next.parent.oid == self.parent.oid && next.column == self.column);
+        if !stays && self.other(child, guard)?.is_none() {
+            let keeper = keeper(&self.parent, &self.column)?;
+            statements.extend(keeper.map(|k| trigger::drop_statement(&self.parent, &k.trigger)));
+        }
+        Ok(statements)
+    }
+
     /// Drops its triggers; the parent's where no other guard counts there.
     pub fn drop(&self, child: &Target, guard: &str) -> Result<(), Report> {
         drop_writer(child, guard)?;

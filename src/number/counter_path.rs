@@ -90,9 +90,7 @@ impl CounterPath {
         if !covers(path.kept, counted.fires) {
             return Err(no_keeper(&path.name));
         }
-        if !may_update(path.child_owner, key.parent, path.owner, path.attno)? {
-            return Err(not_allowed(&path.name));
-        }
+        check_rights(path.child_owner, path.owner, path.attno, &path.name)?;
         Ok(path)
     }
 
@@ -128,6 +126,7 @@ impl CounterPath {
             qualified: catch(|| table.qualified_name())?.as_str().to_owned(),
             child: child.name().to_owned(),
         };
+        check_rights(child.owner(), table.owner(), counted.attno, &name)?;
         let (from, quoted, condition) = (from.as_str(), quoted.as_str(), condition.as_str());
         let number = format!("${}", key.columns.len() + 1);
         let look = format!("SELECT {quoted}::pg_catalog.int8 FROM {from} WHERE {condition}");
@@ -213,5 +212,18 @@ impl CounterPath {
             true => Ok(()),
             false => Err(suppressed(&self.name)),
         }
+    }
+}
+
+/// 42501 where the owner of the child may not do by hand what his table's triggers would do.
+fn check_rights(
+    child_owner: Oid,
+    owner: Oid,
+    attno: i16,
+    name: &CounterName,
+) -> Result<(), Report> {
+    match may_update(child_owner, name.parent, owner, attno)? {
+        true => Ok(()),
+        false => Err(not_allowed(name)),
     }
 }

@@ -13,6 +13,7 @@ use crate::guard::target::Target;
 use crate::guard::trigger::put_up;
 use crate::guard::wanted::Plan;
 use crate::number::asked_for::asked_for;
+use crate::number::counter_definition::{of_counters, Counter};
 use crate::number::definition::{refuse_partition_key, NumberGuard, StandingNumbers};
 use crate::number::install::plan;
 use crate::number::rows;
@@ -50,7 +51,10 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
     if target.column(&numbers.column)?.is_none() {
         steps.push(Step::new("ACCESS EXCLUSIVE", numbers.add_column(target)));
     }
-    steps.extend(numbers.add_counter()?.map(|add| Step::new("ACCESS EXCLUSIVE", add)));
+    let add_counter = numbers.add_counter()?;
+    // Of rows that have numbers already the counter knows nothing.
+    let uncounted = add_counter.is_some() && target.column(&numbers.column)?.is_some();
+    steps.extend(add_counter.map(|add| Step::new("ACCESS EXCLUSIVE", add)));
     let index = numbers.index();
     if index.standing(target)?.is_none() {
         let stands = |table: &Target| Ok(index.standing(table)?.is_some());
@@ -61,7 +65,7 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
     for leaf in &leaves {
         steps.extend(of_open_index(leaf, numbers)?);
     }
-    steps.extend(of_triggers(numbers.counter_triggers(target)?));
+    steps.extend(of_counter(target, numbers, standing.as_ref())?);
     let sound = standing.as_ref().is_some_and(|standing| {
         !replaced && standing.trigger.is_sound(&ATTACHMENT) && standing.is_pending() == open
     });
@@ -73,7 +77,7 @@ fn steps(target: &Target, numbers: &NumberGuard, replaced: bool) -> Result<Vec<S
         let statements = put_up(target, standing.as_ref(), &name, create)?;
         steps.extend(statements.into_iter().map(|ddl| Step::new("SHARE ROW EXCLUSIVE", ddl)));
     }
-    if open || numbers.counters_behind(target)? > 0 {
+    if open || uncounted || numbers.counters_behind(target)? > 0 {
         let (table, guard) = (literal(&target.qualified), literal(&numbers.guard));
         let call = format!("CALL raceguard.number_rows({table}, {guard})");
         steps.push(Step::alone("SHARE ROW EXCLUSIVE", call));
@@ -100,4 +104,41 @@ fn of_open_index(leaf: &Target, numbers: &NumberGuard) -> Result<Vec<Step>, Repo
     }
     steps.push(concurrently(numbers.create_open_index(leaf, "CONCURRENTLY ")?));
     Ok(steps)
+}
+
+/// The steps that make a counter's triggers stand. Where the guard has another one, or is to have none, it first numbers
+/// without any: no row is refused in between.
+fn of_counter(
+    target: &Target,
+    numbers: &NumberGuard,
+    standing: Option<&StandingNumbers>,
+) -> Result<Vec<Step>, Report> {
+    let former = match standing {
+        Some(standing) => Counter::of(&standing.trigger)?,
+        None => None,
+    };
+    let arguments = |counter: &Option<Counter>| counter.as_ref().map(Counter::arguments);
+    let (Some(standing), Some(former)) =
+        (standing, former.filter(|f| Some(f.arguments()) != arguments(&numbers.counter)))
+    else {
+        return Ok(of_triggers(numbers.counter_triggers(target)?));
+    };
+    let kept: Vec<String> = standing
+        .trigger
+        .arguments
+        .iter()
+        .filter(|argument| !former.arguments().contains(argument))
+        .cloned()
+        .collect();
+    let mut statements = vec![standing.trigger.with(&ATTACHMENT, &kept)];
+    statements.extend(former.drop_statements(target, &numbers.guard, numbers.counter.as_ref())?);
+    if let Some(counter) = &numbers.counter {
+        statements.extend(
+            counter
+                .keeper(numbers.start)?
+                .statements(&counter.parent, &of_counters(&counter.parent)?)?,
+        );
+        statements.extend(counter.writer(&numbers.guard)?.statements(target, &[])?);
+    }
+    Ok(of_triggers(statements))
 }

@@ -56,6 +56,11 @@ pub fn sensible(draw: &mut Draw) -> String {
             draw.pick(&["1 hour", "7 days", "1 mon"]),
             draw.pick(&["3", "10"])
         ),
+        4 if draw.percent(40) => format!(
+            "SELECT raceguard.add_number('f.child', NULL, counter => '{}', foreign_key => 'child_parent_fkey', replace => {})",
+            draw.pick(&["counter", "version", "note"]),
+            draw.percent(50)
+        ),
         4 => format!(
             "SELECT raceguard.add_number('{table}', '{key}', start => {}, replace => {})",
             draw.pick(&["1", "1000"]),
@@ -311,7 +316,13 @@ pub fn trigger(draw: &mut Draw, model: &Model) -> String {
             "cap_guard" | "cap_full_guard" => vec!["'slot'".into(), "'slots=2'".into()],
             "key_lock_guard" | "key_lock_first_guard" => vec![quote(&keys::key(draw, table))],
             "cooldown_guard" => vec!["'user_id'".into(), "'at=at'".into(), "'period=1 day'".into()],
+            "number_guard" if draw.percent(50) => {
+                let options = ["'number'", "'counter=counter'", "'foreign_key=child_parent_fkey'"];
+                options.map(String::from).to_vec()
+            }
             "number_guard" => vec!["'number'".into(), "'start=5'".into()],
+            "number_keeper" => vec!["'counter'".into(), "'start=5'".into()],
+            "number_counter" => vec![],
             _ => vec!["'child_parent_fkey'".into()],
         },
     };

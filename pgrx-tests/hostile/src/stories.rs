@@ -22,7 +22,7 @@ struct Story {
     lines: &'static [Line],
 }
 
-const STORIES: [Story; 11] = [
+const STORIES: [Story; 13] = [
     Story {
         name: "a statement kept for one foreign key serves another of the same text",
         lines: &[
@@ -73,6 +73,52 @@ const STORIES: [Story; 11] = [
             Mallory("INSERT INTO s.p VALUES (ROW(1))", ""),
             Mallory("INSERT INTO s.n VALUES (2)", ""),
             Mallory("SELECT string_agg(version::text, ' ' ORDER BY id) FROM s.par", "2 2"),
+        ],
+    },
+    Story {
+        name: "somebody else's counter is moved, and his row locked, by a table that refers to it",
+        lines: &[
+            Admin("CREATE TABLE s.orgs (id int PRIMARY KEY); INSERT INTO s.orgs VALUES (1); \
+                   CREATE TABLE s.invoices (id int, org int REFERENCES s.orgs); \
+                   SELECT raceguard.add_number('s.invoices', 'org', counter => 'last'); \
+                   ALTER TABLE s.orgs OWNER TO bob; ALTER TABLE s.invoices OWNER TO bob; \
+                   GRANT SELECT, REFERENCES ON s.orgs TO mallory"),
+            Mallory("CREATE TABLE s.mine (id int, org int REFERENCES s.orgs, number int)", ""),
+            Mallory("CREATE UNIQUE INDEX ON s.mine (org, number)", ""),
+            Mallory("SELECT raceguard.add_number('s.mine', 'org', counter => 'last')", "ERROR 42501"),
+            Mallory("CREATE TRIGGER zz_raceguard_number BEFORE INSERT OR UPDATE ON s.mine FOR EACH ROW EXECUTE FUNCTION \
+                     raceguard.number_guard('number', 'counter=last', 'foreign_key=mine_org_fkey')", ""),
+            Mallory("CREATE TRIGGER zz_raceguard_number_counter AFTER INSERT OR UPDATE OR DELETE ON s.mine FOR EACH ROW \
+                     EXECUTE FUNCTION raceguard.number_counter()", ""),
+            Mallory("INSERT INTO s.mine VALUES (1, 1)", "ERROR 42501"),
+            Mallory("INSERT INTO s.mine VALUES (1, 1, 1000)", "ERROR 42501"),
+            Mallory("SELECT last FROM s.orgs", "0"),
+            Bob("INSERT INTO s.invoices VALUES (1, 1) RETURNING number", "1"),
+        ],
+    },
+    Story {
+        name: "numbers and counters are compared by operators of the writer's path",
+        lines: &[
+            Mallory("CREATE TABLE s.orgs (id int PRIMARY KEY)", ""),
+            Mallory("CREATE TABLE s.mine (id int PRIMARY KEY, org int REFERENCES s.orgs)", ""),
+            Mallory("INSERT INTO s.orgs VALUES (1)", ""),
+            Mallory("INSERT INTO s.mine VALUES (1, 1)", ""),
+            Mallory("CREATE FUNCTION s.lie(int, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'asked'; END $$", ""),
+            Mallory("CREATE FUNCTION s.lie(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'asked'; END $$", ""),
+            Mallory("CREATE FUNCTION s.lie(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'asked'; END $$", ""),
+            Mallory("DO $$ DECLARE o text; t text; BEGIN FOREACH o IN ARRAY '{<,>=,>,=}'::text[] LOOP \
+                     FOREACH t IN ARRAY '{int bigint,int int,bigint bigint}'::text[] LOOP EXECUTE pg_catalog.format( \
+                     'CREATE OPERATOR s.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = s.lie)', \
+                     o, pg_catalog.split_part(t, ' ', 1), pg_catalog.split_part(t, ' ', 2)); END LOOP; END LOOP; END $$", ""),
+            Mallory("SET search_path = s, pg_catalog", ""),
+            Mallory("SELECT raceguard.add_number('s.mine', NULL, counter => 'last')", "zz_raceguard_number"),
+            Mallory("INSERT INTO s.mine VALUES (2, 1), (3, 1) RETURNING number", "3"),
+            Mallory("DELETE FROM s.mine WHERE id OPERATOR(pg_catalog.=) 3", ""),
+            Mallory("INSERT INTO s.mine VALUES (4, 1) RETURNING number", "4"),
+            Mallory("SELECT last FROM s.orgs", "4"),
+            Mallory("SELECT count(*) FROM raceguard.check_guards('s.mine', deep => true) \
+                     WHERE severity OPERATOR(pg_catalog.=) 'error'", "0"),
+            Mallory("CALL raceguard.number_rows('s.mine')", ""),
         ],
     },
     Story {

@@ -138,4 +138,21 @@ SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'last');
 SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'last') \gexec
 SELECT * FROM busy_orgs ORDER BY id;
 SELECT severity, problem FROM raceguard.check_guards('busy', deep => true) WHERE severity <> 'info';
+-- A guard that stands gets a counter, another one, and none, while others write.
+ALTER TABLE busy_orgs DROP COLUMN last CASCADE;
+SELECT raceguard.drop_guard('busy', 'number');
+SELECT raceguard.add_number('busy', 'org');
+SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'first', replace => true);
+SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'first', replace => true) \gexec
+INSERT INTO busy VALUES (6, 1) RETURNING number;
+SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'second', replace => true);
+SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'second', replace => true) \gexec
+INSERT INTO busy VALUES (7, 1) RETURNING number;
+SELECT * FROM busy_orgs ORDER BY id;
+UPDATE busy_orgs SET first = 0 WHERE id = 1;
+SELECT ddl FROM raceguard.plan_number('busy', 'org', replace => true);
+SELECT ddl FROM raceguard.plan_number('busy', 'org', replace => true) \gexec
+INSERT INTO busy VALUES (8, 1) RETURNING number;
+UPDATE busy_orgs SET second = 0 WHERE id = 1;
+SELECT severity, problem FROM raceguard.check_guards(deep => true) WHERE severity <> 'info';
 DROP EXTENSION raceguard CASCADE;
