@@ -16,10 +16,10 @@ counted() { printf '%s %s\n' "$1" "$2" >"$RUN/counted"; }
 
 # stage NAME FUNCTION [argument...]
 stage() {
-    local name=$1 passed=0 failed=0 status begin=$SECONDS
+    local name=$1 passed=0 failed=0 status begin=$SECONDS left_out=
     shift
     printf '\n==== %s\n' "$name"
-    rm -f "$RUN/counted"
+    rm -f "$RUN/counted" "$RUN/left_out"
     # In a subshell with -e of its own, so that a failing command ends the stage and not the run.
     set +e
     (set -e; "$@") 2>&1 | tee "$(stage_log "$name")"
@@ -30,7 +30,9 @@ stage() {
         failed=1
         echo "==== $name failed: $([ "$status" = 0 ] && echo "it ran no test" || echo "exit status $status")"
     fi
-    STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s' "$name" "$passed" "$failed" $((SECONDS - begin)))")
+    [ ! -f "$RUN/left_out" ] || left_out=$(paste -sd, "$RUN/left_out")
+    STAGES+=("$(printf '%-26s %6d passed %4d failed %5d s%s' "$name" "$passed" "$failed" $((SECONDS - begin)) \
+        "${left_out:+, not run: $left_out}")")
     [ "$failed" = 0 ] || FAILING+=("$name")
     # shellcheck disable=SC2034 # for the caller
     STAGE_FAILED=$failed
@@ -166,12 +168,14 @@ demo() {
 
 # A program pgrx-tests/*/run.sh: it finds a fresh cluster through DSN and the PG* variables, PG_BIN and
 # PG_MAJOR in its environment, and says "N passed, N failed" in its last line. It may start clusters
-# of its own with lib.sh.
+# of its own with lib.sh. What it needs and is not given (servers of others' extensions) it names in lines
+# "not run: NAME", which the table shows.
 program_suite() {
     local status=0
     cluster_start program
     export PG_BIN PG_MAJOR
     "$1" 2>&1 | tee "$RUN/program.log" || status=$?
+    ! grep -q '^not run: ' "$RUN/program.log" || sed -n 's/^not run: //p' "$RUN/program.log" >"$RUN/left_out"
     counted_in_last_line "$RUN/program.log"
     return "$status"
 }

@@ -1,6 +1,7 @@
 //! The RG errors in their three styles, and reports that several guards make; every other report stands where it is
 //! raised. The digits of an RG code are the HTTP status it stands for; everything else uses Postgres's codes.
 
+use crate::pg::distribution;
 use crate::pg::error::Report;
 use crate::pg::guc::ErrorStyle;
 use crate::pg::relation::{self, no_column, Table};
@@ -74,7 +75,15 @@ pub fn own_in(
 ) -> Report {
     let root = relation::root_of(table);
     if root == table {
-        return dressed(style, code, table, message, detail, hint, retry_after);
+        return dressed(
+            style,
+            code,
+            distribution::logical(table),
+            message,
+            detail,
+            hint,
+            retry_after,
+        );
     }
     let mut told = PgText::new();
     // Writing to a PgText cannot fail (see there).
@@ -83,7 +92,13 @@ pub fn own_in(
         None => Ok(()),
     };
     let _ = write!(told, "{}", OfPartition(table));
+    let root = distribution::logical(root);
     dressed(style, code, root, message, Some(format_args!("{told}")), hint, retry_after)
+}
+
+/// The name of the table that clients have written to when a guard fires on one of its partitions, shards or chunks.
+pub fn written_to(table: Table) -> PgText {
+    relation::name_of(distribution::logical(table.root()))
 }
 
 fn dressed(

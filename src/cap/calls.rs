@@ -10,6 +10,7 @@ use crate::guard::key_values;
 use crate::guard::spread;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::convert;
+use crate::pg::distribution;
 use crate::pg::error::{catch, Report};
 use crate::pg::jsonb::Json;
 use crate::pg::memory::here;
@@ -121,11 +122,18 @@ pub fn insert_statement(
         ));
     }
     let list = columns.join(", ");
-    Ok(format!(
+    let insert = format!(
         "INSERT INTO {qualified} AS raceguard_row ({list}) \
-         SELECT {list} FROM pg_catalog.jsonb_populate_record(NULL::{qualified}, $1) \
-         {on_conflict} RETURNING pg_catalog.to_jsonb(raceguard_row.*)"
-    ))
+         SELECT {list} FROM pg_catalog.jsonb_populate_record(NULL::{qualified}, $1) {on_conflict}"
+    );
+    let place = catch(|| distribution::of(target))?;
+    Ok(match place.is_some_and(|place| place.is_shell()) {
+        // To SPI Citus tells another number of rows than come where a conflict leaves none.
+        true => format!(
+            "WITH written AS ({insert} RETURNING raceguard_row.*) SELECT pg_catalog.to_jsonb(written.*) FROM written"
+        ),
+        false => format!("{insert} RETURNING pg_catalog.to_jsonb(raceguard_row.*)"),
+    })
 }
 
 /// The columns of a table that an object's members name, quoted; 22023 where it is none, 42703 for another name.

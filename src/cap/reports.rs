@@ -30,7 +30,7 @@ pub fn full(style: ErrorStyle, table: Table, rule: &Rule, key: &KeyValues) -> Re
         style,
         Code::Rg403,
         table.oid(),
-        format_args!("cap of {slots} rows in \"{}\" is full", table.root_name()),
+        format_args!("cap of {slots} rows in \"{}\" is full", errors::written_to(table)),
         Some(format_args!("{detail}")),
         format_args!(
             "Delete a row{of_this_key} or move it away first, or raise the cap with raceguard.set_cap."

@@ -44,7 +44,7 @@ pub fn running(
         style,
         Code::Rg429,
         table.oid(),
-        format_args!("cooldown of {period} is running in \"{}\"", table.root_name()),
+        format_args!("cooldown of {period} is running in \"{}\"", errors::written_to(table)),
         Some(format_args!("{detail}")),
         format_args!("{hint}"),
         Some(seconds),

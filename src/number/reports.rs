@@ -16,7 +16,7 @@ pub fn changed(firing: Firing, rule: &Rule, key: &KeyValues) -> Report {
             errors::GENERATED_ALWAYS,
             format_args!(
                 "column \"{column}\" of \"{}\" cannot be changed",
-                firing.table().root_name()
+                errors::written_to(firing.table())
             ),
         ),
         firing,
@@ -44,7 +44,7 @@ pub fn exhausted(firing: Firing, rule: &Rule, key: &KeyValues, last: i64) -> Rep
             errors::OUT_OF_RANGE,
             format_args!(
                 "next number of \"{}\" does not fit into column \"{column}\"",
-                firing.table().root_name()
+                errors::written_to(firing.table())
             ),
         ),
         firing,

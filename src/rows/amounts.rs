@@ -144,14 +144,13 @@ impl Stock {
             set = format!("{set}, {}", guard.set_item("r"));
         }
         let name = &table.reference;
-        let returning = match returning {
-            Returning::Remaining => &quantity,
-            Returning::Row => "pg_catalog.to_jsonb(r.*)",
-        };
         let update = format!(
-            "UPDATE {name} AS r SET {set} WHERE {key} AND {countable} AND {enough} AND {room} \
-             RETURNING {returning}"
+            "UPDATE {name} AS r SET {set} WHERE {key} AND {countable} AND {enough} AND {room}"
         );
+        let update = match returning {
+            Returning::Remaining => format!("{update} RETURNING {quantity}"),
+            Returning::Row => table.returning_row(&update, "r"),
+        };
         let look = format!(
             "SELECT {quantity}, {countable}, {enough}, {room}, {most} FROM {name} AS r \
              WHERE {key} FOR NO KEY UPDATE"

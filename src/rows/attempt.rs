@@ -88,7 +88,7 @@ impl Attempt<'_> {
 
     /// RG404 without a row, RG409 with another one than stated, nothing with the stated one.
     fn look(&self) -> Result<(), Report> {
-        let readable = catch(|| reads_system_columns(self.table.oid))?;
+        let readable = self.table.shows_origin() && catch(|| reads_system_columns(self.table.oid))?;
         let verb = if readable { Verb::LookAtOrigin } else { Verb::Look };
         let mut form = Form { verb, set: Vec::new(), ..self.form.clone() };
         let mut was = self.was.as_slice();

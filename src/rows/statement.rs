@@ -25,6 +25,17 @@ impl Described {
     pub fn statement(&self, form: &Form) -> Result<Rc<Prepared>, Report> {
         self.plan(form, || build(form, self))
     }
+
+    /// A statement that writes rows of `alias`, returning each whole as jsonb. Citus sends RETURNING to the nodes only with
+    /// IMMUTABLE functions, so there the rows come back first.
+    pub fn returning_row(&self, write: &str, alias: &str) -> String {
+        match self.on_nodes() {
+            true => format!(
+                "WITH written AS ({write} RETURNING {alias}.*) SELECT pg_catalog.to_jsonb(written.*) FROM written"
+            ),
+            false => format!("{write} RETURNING pg_catalog.to_jsonb({alias}.*)"),
+        }
+    }
 }
 
 /// The statement of a form and the types of its parameters.
@@ -34,7 +45,7 @@ fn build(form: &Form, table: &Described) -> (String, Vec<Oid>) {
     let set = set_list(form, table, &mut parameters);
     let compared = compared(form, table, &mut parameters);
     let stored = stored_token(form.token, table);
-    let same = condition(form.token, table, &stored, &compared, &mut parameters);
+    let same = condition(form, table, &stored, &compared, &mut parameters);
     let name = &table.reference;
     let origin = if form.verb == Verb::LookAtOrigin { ", t.tableoid, t.xmin" } else { "" };
     let sql = match form.verb {
@@ -43,13 +54,12 @@ fn build(form: &Form, table: &Described) -> (String, Vec<Oid>) {
         //   WHERE t."id" OPERATOR(pg_catalog.=) $1
         //     AND coalesce(t."version" OPERATOR(pg_catalog.=) $3, false)
         //   RETURNING pg_catalog.to_jsonb(t.*)
-        Verb::Update => format!(
-            "UPDATE {name} AS t SET {set} WHERE {key} AND {same} RETURNING pg_catalog.to_jsonb(t.*)"
-        ),
+        Verb::Update => table
+            .returning_row(&format!("UPDATE {name} AS t SET {set} WHERE {key} AND {same}"), "t"),
         // DELETE FROM ONLY public.orders AS t WHERE (as above) RETURNING pg_catalog.to_jsonb(t.*)
-        Verb::Delete => format!(
-            "DELETE FROM {name} AS t WHERE {key} AND {same} RETURNING pg_catalog.to_jsonb(t.*)"
-        ),
+        Verb::Delete => {
+            table.returning_row(&format!("DELETE FROM {name} AS t WHERE {key} AND {same}"), "t")
+        }
         // SELECT coalesce(to_jsonb(t."address"), 'null') OPERATOR(pg_catalog.=) coalesce(to_jsonb($2), 'null'),
         //     (SELECT jsonb_object_agg(...) of the columns that differ, as stored), (..., as stated)
         //   FROM ONLY public.orders AS t WHERE t."id" OPERATOR(pg_catalog.=) $1
@@ -106,8 +116,8 @@ fn compared(form: &Form, table: &Described, parameters: &mut Parameters) -> Vec<
     fields
         .map(|field| ComparedColumn {
             label: literal(&field.name),
-            stored: as_json(&format!("t.{}", identifier(&field.name))),
-            stated: as_json(&parameters.next(field.type_oid)),
+            column: format!("t.{}", identifier(&field.name)),
+            value: parameters.next(field.type_oid),
         })
         .collect()
 }
@@ -124,15 +134,22 @@ fn stored_token(token: Token, table: &Described) -> String {
 
 /// Whether the row is still the one that was read.
 fn condition(
-    token: Token,
+    form: &Form,
     table: &Described,
     stored: &str,
     compared: &[ComparedColumn],
     parameters: &mut Parameters,
 ) -> String {
+    let token = form.token;
     let columns = compared
         .iter()
-        .map(|c| format!("{} OPERATOR(pg_catalog.=) {}", c.stored, c.stated))
+        .map(|c| match (form.verb, table.on_nodes()) {
+            // What Citus sends to the nodes to write has to be IMMUTABLE there.
+            (Verb::Update | Verb::Delete, true) => {
+                format!("{} IS NOT DISTINCT FROM {}", c.column, c.value)
+            }
+            _ => format!("{} OPERATOR(pg_catalog.=) {}", c.stored(), c.stated()),
+        })
         .collect::<Vec<_>>()
         .join(" AND ");
     if token == Token::Columns {
@@ -147,8 +164,18 @@ fn condition(
 /// A column that must not have changed, in SQL.
 struct ComparedColumn {
     label: String,
-    stored: String,
-    stated: String,
+    column: String,
+    value: String,
+}
+
+impl ComparedColumn {
+    fn stored(&self) -> String {
+        as_json(&self.column)
+    }
+
+    fn stated(&self) -> String {
+        as_json(&self.value)
+    }
 }
 
 /// A value as the client sees it. NULL counts as JSON null, from which the client cannot tell it.
@@ -159,7 +186,7 @@ fn as_json(value: &str) -> String {
 /// A JSON object of the columns that differ, with their `stored` or their `stated` values.
 fn differing(compared: &[ComparedColumn], which: &str) -> String {
     let rows: Vec<String> =
-        compared.iter().map(|c| format!("({}, {}, {})", c.label, c.stored, c.stated)).collect();
+        compared.iter().map(|c| format!("({}, {}, {})", c.label, c.stored(), c.stated())).collect();
     format!(
         "(SELECT pg_catalog.jsonb_object_agg(c.label, c.{which}) FROM (VALUES {}) AS c(label, stored, stated) \
          WHERE c.stored OPERATOR(pg_catalog.<>) c.stated)",

@@ -10,7 +10,7 @@
 
 use crate::errors;
 use crate::pg::convert::{input, output};
-use crate::pg::distribution;
+use crate::pg::distribution::{self, Location};
 use crate::pg::error::{catch, Report};
 use crate::pg::json_record::{self, Fields};
 use crate::pg::jsonb::Json;
@@ -38,6 +38,8 @@ pub struct Described {
     /// nor its guard extends; a partitioned table with its partitions, to which both do, and a
     /// hypertable with its chunks.
     pub reference: String,
+    /// Where its rows lie, if another extension has spread them.
+    place: Option<Location>,
     pub row_type: Oid,
     pub columns: Vec<Field>,
     pub key: Vec<PrimaryKeyColumn>,
@@ -111,6 +113,7 @@ fn build(oid: Oid) -> Result<Described, Report> {
     Ok(Described {
         oid,
         name: table.name().to_owned(),
+        place,
         reference: catch(|| match place.is_some_and(|place| place.is_divided()) {
             true => table.qualified_name(),
             false => table.rows(),
@@ -148,6 +151,17 @@ impl Described {
             let columns: Vec<&str> = self.columns.iter().map(|c| c.name.as_str()).collect();
             errors::no_such_column(&self.name, self.oid, name, &columns.join(", "))
         })
+    }
+
+    /// Whether Citus keeps its rows in shards, to which it sends the statements.
+    pub fn on_nodes(&self) -> bool {
+        self.place.is_some_and(|place| place.is_shell())
+    }
+
+    /// Whether a row, as it is read here, tells in which table it lies and who wrote it: not one of a shard, nor one of a
+    /// compressed chunk.
+    pub fn shows_origin(&self) -> bool {
+        !self.place.is_some_and(|place| place.is_shell() || place.is_divided())
     }
 
     /// Whether an UPDATE may set a column.

@@ -85,7 +85,7 @@ pub fn stale(
         style,
         Code::Rg409,
         table.oid(),
-        format_args!("row of \"{}\" has changed since it was read", table.root_name()),
+        format_args!("row of \"{}\" has changed since it was read", errors::written_to(table)),
         Some(format_args!("{}", row_and_versions(firing, rule, stated, stored))),
         format_args!("{hint}"),
         None,
@@ -117,7 +117,7 @@ fn returned(firing: Firing, rule: &Rule, stored: Option<i64>, style: ErrorStyle)
         table.oid(),
         format_args!(
             "update of \"{}\" states the version of the row, not the next",
-            table.root_name()
+            errors::written_to(table)
         ),
         Some(format_args!("{detail}")),
         format_args!(
@@ -163,7 +163,10 @@ pub fn missing(
         style,
         Code::Rg428,
         table.oid(),
-        format_args!("update of \"{}\" must state the version it is based on", table.root_name()),
+        format_args!(
+            "update of \"{}\" must state the version it is based on",
+            errors::written_to(table)
+        ),
         Some(format_args!("{detail}")),
         format_args!("Set \"{column}\" in the UPDATE, or use raceguard.compare_and_swap."),
         None,
@@ -177,7 +180,7 @@ pub fn warn_unstated(firing: Firing, rule: &Rule) {
     outcome::warn(
         format_args!(
             "update of \"{}\" does not state the version it is based on",
-            firing.table().root_name()
+            errors::written_to(firing.table())
         ),
         format_args!(
             "Set \"{}\" in the UPDATE; the guard only warns because it was added with unstated => 'warn'.",

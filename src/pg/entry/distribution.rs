@@ -108,6 +108,11 @@ pub fn may_become_shard(table: Oid) -> bool {
         && of(table).is_none()
 }
 
+/// The table that clients name: that of a shard or chunk, or else the table itself. Plain frames.
+pub fn logical(table: Oid) -> Oid {
+    of(table).map_or(table, |place| place.logical)
+}
+
 /// Whether the database has tables of Citus's. Plain frames.
 pub fn has_nodes() -> bool {
     OwnedTable::find(c"citus", c"pg_catalog", c"pg_dist_partition").is_some()

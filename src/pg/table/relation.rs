@@ -241,11 +241,6 @@ impl<'t> Table<'t> {
     pub fn root(self) -> Oid {
         root_of(self.oid())
     }
-
-    /// The name of the table that messages about a row name: see [`root_of`].
-    pub fn root_name(self) -> PgText {
-        name_of(self.root())
-    }
 }
 
 /// The table of that name; an OID that names none where there is none.
