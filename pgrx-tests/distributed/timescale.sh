@@ -17,7 +17,7 @@ at "$timescale" "
     SELECT raceguard.add_key_lock('late', 'sensor');
     SELECT create_hypertable('late', 'at', chunk_time_interval => interval '1 day')" >/dev/null
 for guard in "add_key_lock('ticks', 'sensor')" "add_cooldown('ticks', 'sensor', 'at', '1 day')" \
-    "add_cap('ticks', 'at, sensor', 2)" "add_number('ticks', 'at, sensor')" "add_total('late', 'events', 'lates')"; do
+    "add_cap('ticks', 'at, sensor', 2)" "add_number('ticks', 'at, sensor')" "add_total('late', 'events', 'n_late')"; do
     says "$timescale" "ERROR:  0A000" "SELECT raceguard.$guard"
 done
 says "$timescale" "ERROR:  0A000" "INSERT INTO late VALUES (1, '2026-01-01', 1)"
