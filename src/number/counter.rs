@@ -33,6 +33,9 @@ struct KnownCounter {
     locked: bool,
 }
 
+/// The counter of a parent that is not there: a row that goes with it asks once.
+const NONE: LastGiven = LastGiven { number: i64::MAX, largest: i64::MAX };
+
 struct CountersSession {
     known: NotedKeys<KnownCounter>,
     /// The key being looked up, kept for its memory.
@@ -148,7 +151,8 @@ pub fn give_up(counted: &Counted, values: &KeyDatums, number: i64) -> Result<(),
         return Ok(());
     }
     match connected(|| CounterPath::of(counted)?.look(values))? {
-        None => Ok(()),
+        // A parent that comes makes the session forget.
+        None => remember(counted, values, KnownCounter { last: NONE, locked: false }),
         Some(last) if last.number >= number => {
             remember(counted, values, KnownCounter { last, locked: false })
         }

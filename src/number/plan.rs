@@ -6,6 +6,7 @@
 //! number rows from then on. A writer never meets the index, whatever it does in between. A counter's triggers come before the
 //! guard's own, and what stood with a number before it is counted last, parent by parent.
 
+use crate::errors;
 use crate::guard::arguments::literal;
 use crate::guard::index::failed_index;
 use crate::guard::steps::{of_index, of_triggers, return_steps, Step};
@@ -33,6 +34,9 @@ fn plan_number(call: Call) -> Result<Value, Report> {
         pinned_search_path(|| {
             let replaced = matches!(plan(&target, &numbers, None, replace)?, Plan::Replace(_));
             refuse_partition_key(&target, &numbers.column)?;
+            if replaced {
+                refuse_other_key(&target, &numbers)?;
+            }
             numbers.index().refuse_others(&target)?;
             rows::refuse_doubles(&target, &numbers)?;
             rows::refuse_too_many(&target, &numbers)?;
@@ -40,6 +44,32 @@ fn plan_number(call: Call) -> Result<Value, Report> {
         })
     })?;
     return_steps(call, &steps)
+}
+
+/// 55000 where a guard that stands is to have another key: while the old index and the new one stand, the guard does not know which
+/// is its own, and without either no number is judged.
+fn refuse_other_key(target: &Target, numbers: &NumberGuard) -> Result<(), Report> {
+    let standing = StandingNumbers::find(target, &numbers.guard)?;
+    let Some(former) = standing.and_then(|standing| standing.index) else { return Ok(()) };
+    if former.canonical(target.oid)?.0 == numbers.key {
+        return Ok(());
+    }
+    Err(Report::error(
+        errors::NOT_IN_PREREQUISITE_STATE,
+        format_args!(
+            "number guard \"{}\" on table \"{}\" cannot get another key while others write",
+            numbers.guard, target.name
+        ),
+    )
+    .detail(format_args!(
+        "Its index {} is its rule for key ({}), and there is no moment without a rule.",
+        former.qualified, former.key
+    ))
+    .hint(format_args!(
+        "Add a guard with a column of its own, number_column => '...' and guard => '...', and drop this one; or call raceguard.add_number with replace => true, for which readers and writers wait."
+    ))
+    .table(target.oid)
+    .column(&numbers.column))
 }
 
 /// `replaced` where the guard that stands has another definition.

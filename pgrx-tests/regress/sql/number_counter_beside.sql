@@ -142,6 +142,9 @@ SELECT severity, problem FROM raceguard.check_guards('busy', deep => true) WHERE
 ALTER TABLE busy_orgs DROP COLUMN last CASCADE;
 SELECT raceguard.drop_guard('busy', 'number');
 SELECT raceguard.add_number('busy', 'org');
+\set VERBOSITY default
+SELECT ddl FROM raceguard.plan_number('busy', 'id', replace => true);
+\set VERBOSITY terse
 SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'first', replace => true);
 SELECT ddl FROM raceguard.plan_number('busy', 'org', counter => 'first', replace => true) \gexec
 INSERT INTO busy VALUES (6, 1) RETURNING number;
