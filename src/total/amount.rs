@@ -7,7 +7,7 @@ use std::collections::TryReserveError;
 /// What is noted for a parent.
 pub enum Amount {
     Int(i128),
-    /// The [`key_bytes`] of a numeric value.
+    /// The [`key_bytes`](crate::pg::key_bytes) of a numeric value.
     Numeric(Vec<u8>),
     /// Not an amount: the parent is new, and must have a total when the transaction ends.
     New,
