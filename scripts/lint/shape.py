@@ -20,6 +20,7 @@ THREAD_LOCALS = {
     "src/pg/table/table_watch.rs",
     "src/number/counter_path.rs",
     "src/rows/table.rs",
+    "src/total/known.rs",
     "src/version/backfill_position.rs",
 }
 

@@ -10,6 +10,7 @@ pub mod faults;
 pub mod fill;
 pub mod guard;
 pub mod install;
+pub mod known;
 pub mod ledger;
 pub mod parent;
 pub mod plan;

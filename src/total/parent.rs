@@ -46,8 +46,7 @@ pub struct TotalParent {
 pub struct IdentityColumn {
     /// Quoted where it has to be.
     pub name: String,
-    /// The type as a cast names it.
-    pub type_name: String,
+    pub type_oid: Oid,
     /// The index's own equality, as an operator.
     pub equals: String,
 }
@@ -83,7 +82,7 @@ impl TotalParent {
         for key in primary_key::key_columns(table)?.unwrap_or_default() {
             identity.push(IdentityColumn {
                 name: quoted(&key.name)?,
-                type_name: type_text(key.type_oid)?,
+                type_oid: key.type_oid,
                 equals: key.equals,
             });
         }
@@ -239,6 +238,7 @@ pub struct TotalPath {
     look: Statement,
     add: Statement,
     judge: Statement,
+    child_owner: Oid,
     watch: Watch,
 }
 
@@ -289,12 +289,17 @@ impl TotalPath {
         let add = acting_as(parent.owner, || statement::prepare(add, &types))?;
         let judge =
             pinned_search_path(|| acting_as(parent.owner, || statement::prepare(judge, &types)))?;
-        Ok(Some(TotalPath { followed, look, add, judge, watch }))
+        Ok(Some(TotalPath { followed, look, add, judge, child_owner: handle.owner(), watch }))
     }
 
     /// Whether the child has changed since the path was opened.
     pub fn is_outdated(&self) -> bool {
         self.watch.is_outdated()
+    }
+
+    /// Whether the child's owner may still write the total.
+    pub fn is_allowed(&self, parent: &TotalParent) -> Result<bool, Report> {
+        may_update(self.child_owner, parent.oid, parent.owner, parent.attno)
     }
 
     /// The primary key of the parent with these key values, as text; `None` if there is no such row.
@@ -371,7 +376,7 @@ pub fn quoted(name: &str) -> Result<String, Report> {
 }
 
 /// A type as a cast names it under every search_path; by this name a character is not cut to one.
-fn type_text(type_oid: Oid) -> Result<String, Report> {
+pub fn type_text(type_oid: Oid) -> Result<String, Report> {
     let sql = "SELECT quote_ident(n.nspname) || '.' || quote_ident(t.typname) \
                FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = $1";
     let rows = pinned_search_path(|| run_kept(sql, &[Param::Oid(type_oid)]))?;

@@ -9,8 +9,10 @@ use crate::pg::memory;
 use crate::pg::numeric;
 use crate::pg::snapshot;
 use crate::pg::spi::{connected, under_present_snapshot};
+use crate::pg::table_watch::lock_for_writing;
 use crate::total::amount::{Amount, NUMERIC};
 use crate::total::faults;
+use crate::total::known;
 use crate::total::ledger::DueAccount;
 use crate::total::parent::{TotalParent, TotalPath, Unwritten};
 use crate::total::reports;
@@ -226,7 +228,12 @@ impl SettlementRun {
             Some(Some(known)) if !known.is_outdated() => return Ok(Some(known.clone())),
             _ => {}
         }
-        let parent = TotalParent::open(oid, attno)?.map(Rc::new);
+        lock_for_writing(oid)?;
+        let mut parent = known::parent(place);
+        if parent.is_none() {
+            parent = TotalParent::open(oid, attno)?.map(Rc::new);
+            parent.iter().for_each(|parent| known::keep_parent(place, parent));
+        }
         self.parents.insert(place, parent.clone());
         self.paths.retain(|_, path| path.followed.parent != oid);
         Ok(parent)
@@ -242,8 +249,15 @@ impl SettlementRun {
         if let Some(path) = self.paths.get(&origin).filter(|path| !path.is_outdated()) {
             return Ok(Some((parent, path.clone())));
         }
-        let Some(path) = TotalPath::open(&parent, followed)? else { return Ok(None) };
-        let path = Rc::new(path);
+        let path = match known::path(&followed, &parent) {
+            Some(path) if path.is_allowed(&parent)? => path,
+            _ => {
+                let Some(path) = TotalPath::open(&parent, followed)? else { return Ok(None) };
+                let path = Rc::new(path);
+                known::keep_path(&parent, &path);
+                path
+            }
+        };
         self.paths.insert(origin, path.clone());
         Ok(Some((parent, path)))
     }

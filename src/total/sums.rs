@@ -11,7 +11,7 @@ use crate::pg::relation::{only, Table};
 use crate::pg::spi::{connected, pinned_search_path, pinned_text, Param};
 use crate::pg::statement::{self, run_kept, Cell, Moment, Sight};
 use crate::total::faults;
-use crate::total::parent::{quoted, IdentityColumn, TotalParent};
+use crate::total::parent::{quoted, type_text, IdentityColumn, TotalParent};
 use crate::total::reports;
 use crate::total::rule::{parse, RowAmount, TruncatedTotal, FUNCTION};
 use crate::total::session;
@@ -166,12 +166,14 @@ pub fn parts(identity: &str) -> Vec<&str> {
 
 impl TotalParent {
     /// The condition that finds a row by its primary key, from parameter `$first` on.
-    fn is_row(&self, first: usize) -> String {
-        let equal = self.identity.iter().enumerate().map(|(i, column)| {
-            let IdentityColumn { name, type_name, equals } = column;
-            format!("{name} {equals} CAST(${}::pg_catalog.text AS {type_name})", first + i)
-        });
-        equal.collect::<Vec<_>>().join(" AND ")
+    fn is_row(&self, first: usize) -> Result<String, Report> {
+        let mut equal = Vec::new();
+        for (i, IdentityColumn { name, type_oid, equals }) in self.identity.iter().enumerate() {
+            let type_name = type_text(*type_oid)?;
+            let value = format!("CAST(${}::pg_catalog.text AS {type_name})", first + i);
+            memory::push(&mut equal, format!("{name} {equals} {value}"))?;
+        }
+        Ok(equal.join(" AND "))
     }
 
     /// Writes a total into one row, in the owner's name; what its bounds refuse is told.
@@ -180,7 +182,7 @@ impl TotalParent {
         let values: Vec<Param> =
             core::iter::once(Param::Text(total)).chain(key.iter().copied()).collect();
         let judge =
-            format!("SELECT {} FROM {} WHERE {}", self.judged(&new), self.from, self.is_row(2));
+            format!("SELECT {} FROM {} WHERE {}", self.judged(&new), self.from, self.is_row(2)?);
         let mut refused = None;
         pinned_search_path(|| {
             acting_as(self.owner, || {
@@ -197,7 +199,7 @@ impl TotalParent {
             "UPDATE {} SET {} = {new} WHERE {} AND ({} OPERATOR(pg_catalog.=) {new}) IS NOT TRUE",
             self.from,
             self.quoted,
-            self.is_row(2),
+            self.is_row(2)?,
             self.quoted
         );
         // A row for each that is written.
@@ -208,7 +210,7 @@ impl TotalParent {
         let other = format!(
             "SELECT FROM {} WHERE {} AND ({} OPERATOR(pg_catalog.=) {new}) IS NOT TRUE",
             self.from,
-            self.is_row(2),
+            self.is_row(2)?,
             self.quoted
         );
         match acting_as(self.owner, || run_kept(other, &values))?.is_empty() {
@@ -234,7 +236,7 @@ pub fn count_row(parent: &TotalParent, identity: &str) -> Result<(), Report> {
     if values.len() != parent.identity.len() {
         return Ok(());
     }
-    let lock = format!("SELECT FROM {} WHERE {} FOR NO KEY UPDATE", parent.from, parent.is_row(1));
+    let lock = format!("SELECT FROM {} WHERE {} FOR NO KEY UPDATE", parent.from, parent.is_row(1)?);
     if acting_as(parent.owner, || run_kept(lock, &values))?.is_empty() {
         return Ok(());
     }
@@ -266,7 +268,7 @@ fn sum_under(
 ) -> Result<Option<String>, Report> {
     let theirs: Vec<&str> = feeder.columns.iter().map(|c| c.parents.as_str()).collect();
     let look =
-        format!("SELECT {} FROM {} WHERE {}", theirs.join(", "), parent.from, parent.is_row(1));
+        format!("SELECT {} FROM {} WHERE {}", theirs.join(", "), parent.from, parent.is_row(1)?);
     // The parent's values go there as text, which is to be read as it was written.
     let rows = pinned_text(|| acting_as(parent.owner, || run_kept(look, values)))?;
     let Some(row) = rows.first() else { return Ok(None) };
@@ -309,7 +311,7 @@ fn expect(parent: &TotalParent, values: &[Param]) -> Result<(), Report> {
     let without = format!(
         "SELECT FROM {} WHERE {} AND {} IS NULL",
         parent.from,
-        parent.is_row(1),
+        parent.is_row(1)?,
         parent.quoted
     );
     if acting_as(parent.owner, || run_kept(without, values))?.is_empty() {
