@@ -1,5 +1,7 @@
 """Figures as text: the terminal's tables and results.md."""
 
+import history
+
 
 def ns(value):
     return f"{value:.0f}"
@@ -33,19 +35,29 @@ def markdown(header, rows):
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
+def target_cells(target):
+    """Bound, measured and met."""
+    bound = "at least" if target.at_least else "at most"
+    shown = {"x": ratio, "us": lambda v: us(v) + " us", "ms": lambda v: f"{v:.0f} ms",
+             "ns": lambda v: f"{v:.1f} ns"}[target.unit]
+    return [f"{bound} {shown(target.limit)}", shown(target.measured), "yes" if target.met() else "NO"]
+
+
 def target_rows(reports):
-    rows = []
-    for report in reports:
-        for t in report.targets:
-            bound = "at least" if t.at_least else "at most"
-            shown = {"x": ratio, "us": lambda v: us(v) + " us", "ms": lambda v: f"{v:.0f} ms",
-                     "ns": lambda v: f"{v:.1f} ns"}[t.unit]
-            rows.append([t.what, f"{bound} {shown(t.limit)}", shown(t.measured),
-                         "yes" if t.met() else "NO"])
+    return [[t.what, *target_cells(t)] for report in reports for t in report.targets]
+
+
+def history_rows(past):
+    """A line for each release of each target, the target named in its first line."""
+    rows, before = [], None
+    for what, release, target in history.by_target(past):
+        rows.append([what if what != before else "", release, *target_cells(target)])
+        before = what
     return rows
 
 
 TARGET_HEADER = ["target", "bound", "measured", "met"]
+HISTORY_HEADER = ["target", "release", "bound", "measured", "met"]
 
 
 def as_text(reports):
@@ -62,8 +74,9 @@ def as_text(reports):
     return "\n\n".join(parts)
 
 
-def as_markdown(reports, machine):
-    parts = ["# Benchmarks", f"Written by `make bench`. {machine}",
+def as_markdown(reports, machine, past):
+    """results.md; past: the targets of all releases, this one's included."""
+    parts = ["# Benchmarks", f"Written by `make bench`. Machine: {machine}.",
              "Times are medians over rounds in alternating order; ratios and differences are taken within "
              "a round and are medians too. The C twins (bench/twins) are hand-written C triggers that do "
              "the same work: the floor."]
@@ -77,4 +90,10 @@ def as_markdown(reports, machine):
             parts += [f"### {table.title}", markdown(table.header, table.rows)]
             if table.note:
                 parts.append(table.note)
+    if past:
+        parts += ["## Releases",
+                  "What each release measured (`history.csv`); the last line of a target is that of the tables "
+                  "above.",
+                  markdown(HISTORY_HEADER, history_rows(past)),
+                  *(f"{release}: {ran_on}." for release, ran_on in history.machines(past).items())]
     return "\n\n".join(parts) + "\n"

@@ -1,7 +1,8 @@
 """Runs the benchmark sections against the server that PGHOST, PGPORT and PGUSER name.
 
 Usage: run.py TWINS_LIBRARY [SECTION ...]
-Without sections: all of them, and results.md and plots/ are written anew.
+Without sections: all of them, and results.md and plots/ are written anew, and so are the lines of the
+measured release in history.csv.
 """
 
 import importlib
@@ -9,6 +10,7 @@ import os
 import sys
 import time
 
+import history
 import report
 import sections
 from harness import HERE, BenchError, Session
@@ -22,7 +24,7 @@ def machine():
     model = models[0] if models else "unknown processor"
     with Session() as session:
         postgres = session.sql("SHOW server_version;").split()[0]
-    return f"Machine: {model}, {os.cpu_count()} cores; PostgreSQL {postgres}."
+    return f"{model}, {os.cpu_count()} cores; PostgreSQL {postgres}"
 
 
 def main(twins, wanted):
@@ -36,18 +38,21 @@ def main(twins, wanted):
     with Session({"twins": twins}) as session:
         session.sql("CREATE EXTENSION raceguard;")
         session.sql((HERE / "sql/peers.sql").read_text())
+        release = session.sql("SELECT extversion FROM pg_extension WHERE extname = 'raceguard';")
     reports = []
     for name in wanted or sections.ORDER:
         started = time.monotonic()
         reports.append(importlib.import_module(f"sections.{name}").run())
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    print(report.as_text(reports), machine(), sep="\n\n")
+    print(report.as_text(reports), f"Machine: {machine()}.", sep="\n\n")
     if not wanted:
         (HERE / "plots").mkdir(exist_ok=True)
         for finished in reports:
             for name, _, svg in finished.plots:
                 (HERE / "plots" / name).write_text(svg)
-        (HERE / "results.md").write_text(report.as_markdown(reports, machine()))
+        past = history.keep(history.load(), release, machine(), reports)
+        history.store(past)
+        (HERE / "results.md").write_text(report.as_markdown(reports, machine(), past))
 
 
 if __name__ == "__main__":
