@@ -158,6 +158,29 @@ for node in "${nodes[@]}"; do
     n=$((n + 1))
 done
 
+# a parent version that stood before, and one added after
+for t in older newer; do
+    at "$coordinator" "
+        CREATE TABLE $t (id int PRIMARY KEY, note text);
+        CREATE TABLE ${t}_lines (id int, parent int REFERENCES $t, PRIMARY KEY (parent, id));
+        SELECT raceguard.add_version('$t')" >/dev/null
+    [ "$t" = newer ] || at "$coordinator" "SELECT raceguard.add_parent_version('older_lines', 'older')" >/dev/null
+    at "$coordinator" "SET citus.enable_unsafe_triggers = on; SELECT create_distributed_table('$t', 'id')" >/dev/null
+    at "$coordinator" "SET citus.enable_unsafe_triggers = on; SELECT create_distributed_table('${t}_lines', 'parent')" >/dev/null
+done
+says "$coordinator" zz_raceguard_parent_version "SELECT raceguard.add_parent_version('newer_lines', 'newer')"
+for t in older newer; do
+    at "$coordinator" "INSERT INTO $t SELECT n FROM generate_series(1, 8) n" >/dev/null
+    n=1
+    for node in "${nodes[@]}"; do
+        at "$node" "INSERT INTO ${t}_lines SELECT $n, parent FROM generate_series(1, 8) parent" >/dev/null
+        n=$((n + 1))
+        says "$node" 8 "SELECT count(*) FROM $t WHERE version = $n"
+    done
+    says "$coordinator" $((n + 1)) "BEGIN; UPDATE ${t}_lines SET id = id + 50 WHERE parent = 1; DELETE FROM ${t}_lines WHERE parent = 1; COMMIT;
+        SELECT version FROM $t WHERE id = 1"
+done
+
 # errors name the table that was written to
 for node in "${nodes[@]}"; do
     message=$("$PG_BIN/psql" -X -q -d "$node" -c "UPDATE after SET k = 0, version = 9 WHERE id = 3" 2>&1 || true)

@@ -6,11 +6,12 @@
 //! a parent the name decides.
 
 use crate::errors;
+use crate::pg::distribution;
 use crate::pg::error::Report;
 use crate::pg::foreign_key::{self, ForeignKey, ForeignKeyColumn};
 use crate::pg::key_bytes::{self, Rebuilt};
 use crate::pg::memory::Memory;
-use crate::pg::relation;
+use crate::pg::relation::{self, Table};
 use crate::pg::text::{quote_literal, PgText};
 use crate::pg::trigger::Definition;
 use crate::pg::tuple::Row;
@@ -38,12 +39,13 @@ pub fn find<'r>(
     memory: Memory<'r>,
 ) -> Result<ForeignKey<'r>, Report> {
     let table = trigger.table();
-    let named = foreign_key::find(table, name, memory);
+    let named = foreign_key::find(table, name, memory).or_else(|| in_shard(table, name, memory));
+    let leads_to = |key: Oid, parent: Oid| key == parent || distribution::logical(key) == parent;
     let key = match remembered {
         None => named.ok_or_else(|| no_such_key(trigger, name, words))?,
-        Some(parent) => match named.filter(|key| key.parent == parent) {
+        Some(parent) => match named.filter(|key| leads_to(key.parent, parent)) {
             Some(key) => key,
-            None => foreign_key::find_only(table, parent, memory)
+            None => foreign_key::find_only_of(table, memory, |_, _, key| leads_to(key, parent))
                 .map_err(|count| led_astray(trigger, name, parent, count, words))?,
         },
     };
@@ -55,6 +57,15 @@ pub fn find<'r>(
         )));
     }
     Ok(key)
+}
+
+/// What Citus has made of the foreign key of that name in a shard, where the parent is one too.
+fn in_shard<'r>(table: Table, name: &str, memory: Memory<'r>) -> Option<ForeignKey<'r>> {
+    distribution::of(table.oid()).filter(|place| place.is_piece)?;
+    let is_it = |holder: Table, own: &str, _| {
+        distribution::of(holder.oid()).is_some_and(|place| place.is_same(own, name))
+    };
+    foreign_key::find_only_of(table, memory, is_it).ok()
 }
 
 /// 42704: no foreign key has the name, and no parent is remembered.

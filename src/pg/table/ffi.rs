@@ -126,6 +126,7 @@ import! {
     // foreign key
     fn SearchSysCache1(cache: c_int, key: Datum) -> HeapTuple;
     fn ReleaseSysCache(row: HeapTuple);
+    fn get_constraint_name(constraint: Oid) -> *mut c_char;
     fn get_relation_constraint_oid(table: Oid, name: *const c_char, missing_ok: bool) -> Oid;
     fn RelationGetFKeyList(relation: Relation) -> *mut List;
     fn generate_operator_clause(

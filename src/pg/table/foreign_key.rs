@@ -3,7 +3,7 @@
 use super::ffi;
 use super::relation::Table;
 use crate::pg::base::memory::{here, Buffer, Memory};
-use crate::pg::base::text::{quote_ident, PgText};
+use crate::pg::base::text::{cstr, quote_ident, PgText};
 use crate::pg::data::column::Storage;
 use core::ffi::c_int;
 use core::fmt::Write;
@@ -51,10 +51,25 @@ pub fn find_only<'m>(
     parent: Oid,
     memory: Memory<'m>,
 ) -> Result<ForeignKey<'m>, usize> {
+    find_only_of(table, memory, |_, _, leads_to| leads_to == parent)
+}
+
+/// The only enforced foreign key of which something is true: on which table, its name, and to which it leads.
+/// As [`find_only`].
+pub fn find_only_of<'m>(
+    table: Table,
+    memory: Memory<'m>,
+    is_it: impl Fn(Table, &str, Oid) -> bool,
+) -> Result<ForeignKey<'m>, usize> {
     let mut count = 0;
     let found = search(table, memory, |holder| {
         let mut first = pg_sys::InvalidOid;
-        for key in keys(holder).filter(|key| key.confrelid == parent && is_enforced(key)) {
+        let is_it = |key: &pg_sys::ForeignKeyCacheInfo| {
+            // SAFETY: the constraint's name, or NULL where it is gone.
+            let name = unsafe { cstr(ffi::get_constraint_name(key.conoid)) };
+            is_enforced(key) && is_it(holder, name, key.confrelid)
+        };
+        for key in keys(holder).filter(is_it) {
             if count == 0 {
                 first = key.conoid;
             }
