@@ -65,7 +65,7 @@ pub fn choose(
         locking::prepare(table.oid(), Family::Slots, guard)?
     };
     let scan = rule.index.open(table, key);
-    let mut search = Search { table, rule, key, single, reserved: None };
+    let mut search = Search { table, rule, key, single, reserved: None, overtaken: false };
     if let Some(slot) = preferred
         && search.reserve(&scan, slot, None)?
     {
@@ -74,7 +74,7 @@ pub fn choose(
     }
     loop {
         allow_cancel();
-        search.reserved = None;
+        (search.reserved, search.overtaken) = (None, false);
         if let Some(slot) = search.pass(&scan)? {
             scan.close();
             return Ok(Some(slot));
@@ -93,6 +93,8 @@ pub fn choose(
                 return Ok(Some(slot));
             }
             tag.release(false);
+        } else if search.overtaken {
+            // The slots were not all taken at one moment: decide again.
         } else if !scan.wait_for_leaver(rule.options.slots, || session::know(guard))? {
             scan.close();
             return Ok(None);
@@ -133,6 +135,9 @@ struct Search<'a> {
     single: bool,
     /// The lowest slot that is free but reserved by another transaction.
     reserved: Option<i64>,
+    /// Whether a slot that a pass has seen free was taken by the time of the second look. Others may have left
+    /// meanwhile, so that the cap was never full.
+    overtaken: bool,
 }
 
 impl Search<'_> {
@@ -198,7 +203,9 @@ impl Search<'_> {
     fn reserve(&mut self, scan: &Scan, slot: i64, pass: Option<&Pass>) -> Result<bool, Report> {
         let is_taken = || !pass.is_some_and(Pass::is_current) && scan.is_taken(slot);
         if !self.single {
-            return Ok(!is_taken());
+            let taken = is_taken();
+            self.overtaken |= taken;
+            return Ok(!taken);
         }
         let tag = slot_tag(self.table, self.rule, self.key, slot);
         let held = tag.is_held(false);
@@ -207,6 +214,7 @@ impl Search<'_> {
             return Ok(false);
         }
         if is_taken() {
+            self.overtaken = true;
             if !held {
                 tag.release(false);
             }
