@@ -260,7 +260,7 @@ impl Taker<'_> {
         }
         // The UPDATE found no row: none has the key, or it holds too little or too much. The answer
         // is looked up under the row's lock, so that it still holds when the second UPDATE runs.
-        let found = self.look.execute(&values)?;
+        let found = self.stock.table.lock_row(&self.look, key, &values)?;
         if found.rows() == 0 {
             return Err(not_there(&self.stock.table, &[key])?);
         }

@@ -6,6 +6,8 @@ use crate::pg::backoff::allow_cancel;
 use crate::pg::convert::keep_value;
 use crate::pg::error::{catch, Report};
 use crate::pg::memory::{self, Buffer, Memory};
+use crate::pg::prepared::{Outcome, Prepared};
+use crate::pg::privilege::row_security_applies;
 use crate::rows::refusal::{refuse, Origin};
 use crate::rows::table::{Described, RowKey};
 use core::cmp::Ordering;
@@ -80,7 +82,42 @@ impl Described {
     pub fn key_types(&self) -> Vec<Oid> {
         self.key.iter().map(|column| column.type_oid).collect()
     }
+
+    /// Runs a statement that locks the row of a key. READ COMMITTED follows a row and not a key: where the statement
+    /// waited for a transaction that deletes the row and puts another under its key, it finds none, though one is there
+    /// all the time. So it is run again as long as one is to be seen.
+    pub fn lock_row<'p>(
+        &self,
+        locking: &'p Prepared,
+        key: &RowKey,
+        values: &[Option<Datum>],
+    ) -> Result<Outcome<'p>, Report> {
+        let mut found = locking.execute(values)?;
+        if found.rows() > 0 {
+            return Ok(found);
+        }
+        let look = format!("SELECT 1 FROM {} AS r WHERE {}", self.reference, self.condition());
+        let look = self.kept(look, &self.key_types())?;
+        let attempts = match catch(|| row_security_applies(self.oid))? {
+            true => 2,
+            false => ATTEMPTS,
+        };
+        for _ in 0..attempts {
+            if look.execute(&key.with(&[]))?.rows() == 0 {
+                break;
+            }
+            found = locking.execute(values)?;
+            if found.rows() > 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
 }
+
+/// How often a row is to be seen and not to be locked before it is clear that no concurrent writer is behind it. Where row
+/// security may be, it is most likely that.
+const ATTEMPTS: usize = 20;
 
 impl RowKey<'_> {
     /// The parameters of [`Described::condition`], and more that follow them.

@@ -93,7 +93,12 @@ fn lock(
     memory::reserve(&mut rows, keys.len())?;
     let mut missing: Vec<&RowKey> = Vec::new();
     for key in keys {
-        let found = statement.execute(&key.with(&[])).map_err(|report| {
+        let values = key.with(&[]);
+        let found = match wait {
+            "skip" => statement.execute(&values),
+            _ => table.lock_row(&statement, key, &values),
+        };
+        let found = found.map_err(|report| {
             if wait == "nowait" && report.is(errors::LOCK_NOT_AVAILABLE) {
                 return locked(report, key);
             }
