@@ -29,6 +29,9 @@ lint_meta() { scripts/lint/meta.py; }
 # Each problem of check_guards has a test and an explanation.
 lint_problems() { scripts/lint/problems.py; }
 
+# The tests that docs/guarantees.md names are there, and each spec and workload is named.
+lint_guarantees() { scripts/lint/guarantees.py; }
+
 # Every link and anchor of the pages leads somewhere.
 lint_site() { scripts/docs.sh; }
 
@@ -65,7 +68,7 @@ lint_crates() {
 lint() {
     local check passed=0 failed=0
     lint_setup
-    for check in imports shape fence versions meta problems site rustdoc spelling toml python shell crates; do
+    for check in imports shape fence versions meta problems guarantees site rustdoc spelling toml python shell crates; do
         printf -- '---- %s\n' "$check"
         if ("lint_$check"); then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     done
