@@ -20,6 +20,7 @@ use crate::pg::alloc::{fallibly, is_exiting};
 use crate::pg::error::Report;
 use crate::pg::memory::exhausted;
 use crate::pg::per_backend::PerBackend;
+use crate::pg::snapshot::is_kept;
 use crate::pg::spi::connected;
 use crate::pg::transaction_end::{self, Listener};
 use core::cell::RefCell;
@@ -124,12 +125,35 @@ pub fn lock(
     if let Some(known) = known(counted, values)?.filter(|known| known.locked) {
         return Ok(Some(known.last));
     }
-    let found = connected(|| CounterPath::of(counted)?.lock(values, waits))?;
+    let found = connected(|| {
+        let path = CounterPath::of(counted)?;
+        lock_row(&path, values, waits)
+    })?;
     if let Some(last) = found {
         remember(counted, values, KnownCounter { last, locked: true })?;
     }
     Ok(found)
 }
+
+/// READ COMMITTED follows a row and not a key: who waited for a transaction that deletes the parent and puts another row
+/// under its key finds none, though one is there all the time. So it is locked again as long as one is to be seen.
+fn lock_row(
+    path: &CounterPath,
+    values: &KeyDatums,
+    waits: bool,
+) -> Result<Option<LastGiven>, Report> {
+    let mut found = path.lock(values, waits)?;
+    for _ in 0..ATTEMPTS {
+        if found.is_some() || is_kept() || path.look(values)?.is_none() {
+            break;
+        }
+        found = path.lock(values, waits)?;
+    }
+    Ok(found)
+}
+
+/// How often a row is to be seen and not to be locked before something else than other writers is behind it.
+const ATTEMPTS: usize = 20;
 
 /// A row has gone in with a number: its key's counter is at least that. `highest` tells the highest number that stands under
 /// the key, so that one write does for many rows.
