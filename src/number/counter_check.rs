@@ -112,7 +112,7 @@ fn left_writer(left: &Existing) -> Result<Option<Finding>, Report> {
         return Ok(None);
     }
     let guard = own.strip_prefix(trigger::PREFIX).unwrap_or(own);
-    let detail = format!("Trigger \"{}\" stands without the number guard to which it belongs, so rows are refused. The call drops it; raceguard.add_number puts both up.", left.trigger);
+    let detail = format!("Trigger \"{}\" stands without the number guard to which it belongs: rows get no number. The call drops it; raceguard.add_number puts both up.", left.trigger);
     let (table, name) = (literal(&left.qualified), literal(guard));
     Ok(Some(
         Finding::error("trigger_missing", detail)

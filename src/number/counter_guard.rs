@@ -6,9 +6,7 @@ use crate::guard::child_key::key_values;
 use crate::guard::outcome;
 use crate::guard::settling;
 use crate::number::counter;
-use crate::number::counter_rule::{
-    Counted, COUNTER, COUNTER_ATTACHMENT, COUNTER_FUNCTION, KEEPER_ATTACHMENT,
-};
+use crate::number::counter_rule::{Counted, COUNTER, COUNTER_ATTACHMENT, KEEPER_ATTACHMENT};
 use crate::number::rule::{integer, NumberRules, Rule, FUNCTION, START};
 use crate::pg::column::{read_integer, Column};
 use crate::pg::error::Report;
@@ -25,17 +23,20 @@ guard_entry!(raceguard_number_counter, "number_counter", crate::number::counter_
 
 guard_entry!(raceguard_number_keeper, "number_keeper", crate::number::counter_guard::keep);
 
-/// The rules of [`COUNTER_FUNCTION`]: what the guard's own trigger says, fire it or not.
+/// The rules of [`COUNTER_FUNCTION`](crate::number::counter_rule::COUNTER_FUNCTION): what the guard's own trigger says, fire it
+/// or not; none as long as that is not there, as between two steps of a plan.
 struct CounterRules;
 
 impl Cached for CounterRules {
-    type Rule<'r> = Rule<'r>;
+    type Rule<'r> = Option<Rule<'r>>;
 
-    fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Report> {
+    fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Option<Rule<'r>>, Report> {
         attachment::check(trigger, &COUNTER_ATTACHMENT)?;
         let guard = trigger.name().strip_suffix(COUNTER).unwrap_or_default();
-        let own = find_named(trigger.table(), FUNCTION, guard);
-        NumberRules::build(own.ok_or_else(|| no_guard(trigger))?, memory)
+        match find_named(trigger.table(), FUNCTION, guard) {
+            Some(own) => NumberRules::build(own, memory).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn last() -> &'static Last<CounterRules> {
@@ -43,28 +44,13 @@ impl Cached for CounterRules {
         &LAST
     }
 
-    fn tables<'a>(rule: &'a Rule) -> &'a [Oid] {
-        NumberRules::tables(rule)
+    fn tables<'a>(rule: &'a Option<Rule>) -> &'a [Oid] {
+        rule.as_ref().map_or(&[], NumberRules::tables)
     }
 
-    fn runs(rule: &Rule) -> Runs {
-        NumberRules::runs(rule)
+    fn runs(rule: &Option<Rule>) -> Runs {
+        rule.as_ref().map_or(Runs::Nothing, NumberRules::runs)
     }
-}
-
-/// 55000: the trigger stands alone.
-fn no_guard(trigger: Definition) -> Report {
-    let (name, table) = (trigger.name(), trigger.table());
-    Report::error(
-        errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("trigger \"{name}\" on table \"{}\" belongs to no number guard", table.name()),
-    )
-    .detail(format_args!(
-        "A trigger of raceguard.{COUNTER_FUNCTION} has the name of the guard's own with \"{COUNTER}\" at its end."
-    ))
-    .hint(format_args!("Drop it, or call raceguard.add_number, which creates both."))
-    .table(table.oid())
-    .constraint(name)
 }
 
 /// The trigger function `raceguard.number_counter`, AFTER INSERT OR UPDATE OR DELETE row trigger of the numbered table.
@@ -79,7 +65,9 @@ fn followed<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
     if !firing.is_row(Timing::After) {
         return Err(attachment::otherwise(&COUNTER_ATTACHMENT, firing.table()));
     }
-    let rule = rule_cache::rule::<CounterRules>(firing.definition())?;
+    let Some(rule) = rule_cache::rule::<CounterRules>(firing.definition())? else {
+        return Ok(firing.pass());
+    };
     let Some(counted) = rule.counter else { return Ok(firing.pass()) };
     let number = |row: Row| {
         row.get(rule.column.attno).map(|value| read_integer(value, rule.column.type_oid))

@@ -109,7 +109,9 @@ CREATE TRIGGER wrong BEFORE INSERT ON tiny FOR EACH ROW EXECUTE FUNCTION racegua
 INSERT INTO tiny (id, org) VALUES (6, 1);
 DROP TRIGGER wrong ON tiny;
 CREATE TRIGGER zz_raceguard_lost_counter AFTER INSERT OR UPDATE OR DELETE ON tiny FOR EACH ROW EXECUTE FUNCTION raceguard.number_counter();
+BEGIN;
 INSERT INTO tiny (id, org) VALUES (6, 1);
+ROLLBACK;
 SELECT severity, problem, guard, remedy FROM raceguard.check_guards('tiny') WHERE severity <> 'info';
 SELECT raceguard.drop_guard('tiny', 'lost');
 CREATE TRIGGER wrong AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION raceguard.number_keeper('id');
