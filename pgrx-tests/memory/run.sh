@@ -140,10 +140,16 @@ if [ "$ROWS" -lt 1000000 ]; then
     guard cap "$insert1" "$update0" "add_cap('cap', 'k', 10)"
     guard cooldown "$insert1" "$update1" "add_cooldown('cooldown', 'k', 'at', '1 hour')"
     guard parent "$insert1" "$update1" "add_parent_version('parent', 'orders')"
+    guard total "$insert1" "$update1" "add_total('total', 'orders', 'n')"
+    guard total_commit "$insert1" "$update1" "add_total('total_commit', 'orders', 'k', amount => 'k', settle => 'commit')"
+    guard number "$insert0" "$update0" "add_number('number', 'k')"
 fi
-after three 3 2
+after four 4 3
 guard every "$INSERTED" "$UPDATED" "add_version('every')" "add_key_lock('every', 'k')" "add_cap('every', 'k', 10)" \
-    "add_cooldown('every', 'k', 'at', '1 hour')" "add_parent_version('every', 'orders')"
+    "add_cooldown('every', 'k', 'at', '1 hour')" "add_parent_version('every', 'orders')" "add_total('every', 'orders', 'n')" \
+    "add_number('every', 'k')"
+counted() { sql -c "SELECT count(*) FROM orders o WHERE n <> (SELECT count(*) FROM every WHERE order_id = o.id)"; }
+judge "totals that are not what stands under them (a number)" "$(counted)" 0
 
 # lasts NAME TIMES STATEMENTS: a session that runs them TIMES times, each time in a transaction of its own.
 lasts() {
@@ -182,15 +188,19 @@ lasts "calls" 1500 "
 lasts_dropped() {
     NOISE=20000
     lasts "tables that come and go" 200 "
-    CREATE TEMP TABLE gone (id int PRIMARY KEY, k int, order_id int, at timestamp);
+    CREATE TEMP TABLE gone_orders (id int PRIMARY KEY);
+    CREATE TEMP TABLE gone (id int PRIMARY KEY, k int, order_id int REFERENCES gone_orders, at timestamp);
     PERFORM raceguard.add_version('gone'), raceguard.add_key_lock('gone', 'k'), raceguard.add_cap('gone', 'k', 3),
-        raceguard.add_cooldown('gone', 'k', 'at', '1 hour');
+        raceguard.add_cooldown('gone', 'k', 'at', '1 hour'), raceguard.add_total('gone', 'gone_orders', 'n'),
+        raceguard.add_number('gone', 'k');
+    INSERT INTO gone_orders VALUES (1);
     INSERT INTO gone VALUES (1, 1, 1, '2026-01-01');
     UPDATE gone SET k = 2;
-    DROP TABLE gone;"
+    DROP TABLE gone, gone_orders;"
 }
 NOISE=20000 lasts_dropped
 judge "rules kept for dropped tables (a number)" "$RULES" 20
+judge "totals that are wrong in the end (a number)" "$(counted)" 0
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

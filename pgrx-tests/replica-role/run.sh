@@ -20,7 +20,9 @@ reloaded() {
 
 cluster_start loaded
 sql "CREATE EXTENSION raceguard; CREATE TABLE orders (id int PRIMARY KEY); SELECT raceguard.add_version('orders');
-     INSERT INTO orders VALUES (1); CREATE ROLE looker LOGIN" >/dev/null
+     INSERT INTO orders VALUES (1); CREATE ROLE looker LOGIN;
+     CREATE TABLE lines (id int PRIMARY KEY, order_id int REFERENCES orders); SELECT raceguard.add_total('lines', 'orders', 'lines');
+     INSERT INTO lines VALUES (1, 1)" >/dev/null
 check "nothing is found" "$(found)" ""
 check "a stale update is refused" "$(stale)" "ERROR:  RG409"
 
@@ -30,10 +32,16 @@ check "ALTER SYSTEM: found" "$(found)" "error|replica_role||ALTER SYSTEM RESET s
 check "ALTER SYSTEM: the detail says how it takes effect" "$(detail | grep -o 'SELECT pg_reload_conf()')" "SELECT pg_reload_conf()"
 check "ALTER SYSTEM: whoever may not know the file is told what to do" "$(found -U looker)" "error|replica_role||"
 check "ALTER SYSTEM: it is no false alarm" "$(stale)" ""
+check "ALTER SYSTEM: nothing is counted" "$(sql "INSERT INTO lines VALUES (2, 1); SELECT lines FROM orders")" 1
+check "ALTER SYSTEM: which a deep check finds" "$(sql "SELECT problem FROM raceguard.check_guards(deep => true) WHERE problem = 'totals_wrong'")" totals_wrong
 sql "$(sql "SELECT remedy FROM raceguard.check_guards() WHERE problem = 'replica_role'")"
 reloaded origin
 check "ALTER SYSTEM: mended" "$(found)" ""
 check "a stale update is refused again" "$(stale)" "ERROR:  RG409"
+sql "CALL raceguard.recount('lines')" >/dev/null
+check "what was not counted is counted again" "$(sql "SELECT lines FROM orders")" 2
+check "and once" "$(sql "INSERT INTO lines VALUES (3, 1); SELECT lines FROM orders")" 3
+check "a deep check finds nothing" "$(sql "SELECT problem FROM raceguard.check_guards(deep => true) WHERE severity = 'error'")" ""
 
 echo "session_replication_role = replica" | as_server tee -a "$RUN/loaded/data/postgresql.conf" >/dev/null
 reloaded replica

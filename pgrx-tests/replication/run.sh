@@ -34,7 +34,8 @@ rows() {
         SELECT 'orders ' || t::text FROM orders t UNION ALL SELECT 'items ' || t::text FROM items t
         UNION ALL SELECT 'posts ' || t::text FROM posts t UNION ALL SELECT 'mails ' || t::text FROM mails t
         UNION ALL SELECT 'notes ' || t::text FROM notes t UNION ALL SELECT 'seats ' || t::text FROM seats t
-        UNION ALL SELECT 'visits ' || t::text FROM visits t) x (row)"
+        UNION ALL SELECT 'visits ' || t::text FROM visits t UNION ALL SELECT 'events ' || t::text FROM events t
+        UNION ALL SELECT 'bookings ' || t::text FROM bookings t UNION ALL SELECT 'invoices ' || t::text FROM invoices t) x (row)"
 }
 
 caught_up() { on "$publisher" "SELECT replay_lsn >= '$1' FROM pg_stat_replication WHERE application_name = 'shop'"; }
@@ -70,11 +71,17 @@ for server in "$publisher" "$subscriber"; do
         CREATE TABLE visits_june PARTITION OF visits FOR VALUES FROM ('2026-06-01') TO ('2026-07-01');
         CREATE TABLE seats (id int PRIMARY KEY, hall int);
         SELECT raceguard.add_cap('seats', 'hall', 2);
-        SELECT raceguard.add_cap('visits', 'room, day', 2, slot_column => 'place', fill => 'append')"
+        SELECT raceguard.add_cap('visits', 'room, day', 2, slot_column => 'place', fill => 'append');
+        CREATE TABLE events (id int PRIMARY KEY, capacity int);
+        CREATE TABLE bookings (id int PRIMARY KEY, event_id int REFERENCES events, seats int DEFAULT 1);
+        SELECT raceguard.add_total('bookings', 'events', 'booked', amount => 'seats', at_most => 'capacity');
+        SELECT raceguard.add_total('bookings', 'events', 'bookings', settle => 'commit', guard => 'rows');
+        CREATE TABLE invoices (id int PRIMARY KEY, org int);
+        SELECT raceguard.add_number('invoices', 'org')"
 done
 check "all kinds of guards on both sides" \
     "$(on "$publisher" "SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM raceguard.guards")" \
-    "cap cooldown key_lock parent_version version"
+    "cap cooldown key_lock number parent_version total version"
 
 # ---- rows that are there before the subscription: copied
 does "$publisher" "
@@ -85,7 +92,10 @@ does "$publisher" "
     INSERT INTO mails VALUES (1, 'ann', '2026-03-02 10:00+00');
     INSERT INTO notes VALUES (1, 'first');
     UPDATE notes SET note = 'second';
-    INSERT INTO visits VALUES (1, '2026-05-01', 1), (1, '2026-05-01', 2)"
+    INSERT INTO visits VALUES (1, '2026-05-01', 1), (1, '2026-05-01', 2);
+    INSERT INTO events VALUES (1, 3), (2, 5);
+    INSERT INTO bookings VALUES (1, 1, 1), (2, 1, 1), (3, 2, 2);
+    INSERT INTO invoices VALUES (1, 1), (2, 1), (3, 2)"
 does "$publisher" "INSERT INTO items VALUES (11, 1, 10), (12, 1, 20)"
 # The subscriber's cooldown would refuse what the publisher's lets through.
 does "$subscriber" "SELECT raceguard.add_cooldown('mails', 'address', 'sent', '1 week', replace => true)"
@@ -95,6 +105,7 @@ copied() { on "$subscriber" "SELECT bool_and(srsubstate = 'r') FROM pg_subscript
 wait_until "the tables are copied" copied
 same "the initial copy"
 says "$subscriber" 3 "SELECT version FROM orders WHERE id = 1"
+says "$subscriber" "1: 2 2, 2: 2 1" "SELECT string_agg(concat(id, ': ', booked, ' ', bookings), ', ' ORDER BY id) FROM events"
 
 # ---- changes as they come
 does "$publisher" "UPDATE orders SET address = 'B Street', version = version + 1 WHERE id = 1"
@@ -114,6 +125,15 @@ does "$publisher" "UPDATE visits SET day = '2026-06-02' WHERE id = 1"
 same "slots, moves between keys and partitions"
 does "$publisher" "INSERT INTO mails VALUES (2, 'ann', '2026-03-02 12:00+00')"
 same "a cooldown that is longer on the subscriber"
+does "$publisher" "INSERT INTO bookings VALUES (4, 2), (5, 1)" "UPDATE bookings SET event_id = 2 WHERE id = 1" \
+    "DELETE FROM bookings WHERE id = 3" "UPDATE bookings SET seats = 2 WHERE id = 2"
+does "$publisher" "BEGIN; INSERT INTO events VALUES (3, 1); INSERT INTO bookings VALUES (6, 3); COMMIT"
+does "$publisher" "INSERT INTO invoices VALUES (4, 1), (5, 2)" "DELETE FROM invoices WHERE id = 3"
+same "totals counted once, and numbers given once"
+says "$subscriber" 0 "SELECT count(*) FROM raceguard.check_guards(deep => true) WHERE problem = 'totals_wrong'"
+says "$subscriber" "1: 3, 2: 2, 3: 1" "SELECT string_agg(concat(id, ': ', booked), ', ' ORDER BY id) FROM events"
+does "$publisher" "BEGIN; TRUNCATE bookings; INSERT INTO bookings VALUES (7, 1), (8, 1); COMMIT"
+same "TRUNCATE, after which totals begin anew"
 does "$publisher" "TRUNCATE items"
 same "TRUNCATE, which bumps parents"
 does "$publisher" "DELETE FROM orders WHERE id = 2; INSERT INTO orders VALUES (2, 'Main Street', 0, 5)"
@@ -134,6 +154,10 @@ says "$subscriber" "ERROR:  RG428" "UPDATE orders SET address = 'Z Street' WHERE
 says "$subscriber" "ERROR:  RG409" "UPDATE notes SET note = 'z', changed = '2026-03-02' WHERE id = 1"
 says "$subscriber" "ERROR:  RG403" "INSERT INTO posts VALUES (90, 2)"
 says "$subscriber" "ERROR:  RG429" "INSERT INTO mails VALUES (90, 'ann', '2026-03-05')"
+says "$subscriber" "ERROR:  RG403" "INSERT INTO bookings VALUES (90, 1, 2)"
+says "$subscriber" "ERROR:  428C9" "UPDATE events SET booked = 0 WHERE id = 1"
+says "$subscriber" 3 "BEGIN; INSERT INTO bookings VALUES (90, 1); SELECT booked FROM events WHERE id = 1; ROLLBACK"
+says "$subscriber" 4 "BEGIN; INSERT INTO invoices VALUES (90, 1) RETURNING number; ROLLBACK"
 version=$(on "$subscriber" "SELECT version FROM orders WHERE id = 1")
 says "$subscriber" $((version + 1)) "BEGIN; INSERT INTO items VALUES (90, 1, 1); SET CONSTRAINTS ALL IMMEDIATE;
     SELECT version FROM orders WHERE id = 1; ROLLBACK"
@@ -215,6 +239,7 @@ says "$subscriber" "$version" "$replica; INSERT INTO items VALUES (90, 1, 1); SE
 says "$subscriber" "ERROR:  23514" "$replica; INSERT INTO posts VALUES (90, 99)"
 says "$subscriber" 3 "$replica; INSERT INTO posts VALUES (90, 99, true, 3) RETURNING slot; ROLLBACK"
 says "$subscriber" 90 "$replica; INSERT INTO mails VALUES (90, 'ann', '2026-03-02 12:00+00') RETURNING id; ROLLBACK"
+says "$subscriber" 2 "$replica; INSERT INTO bookings VALUES (90, 1); SELECT booked FROM events WHERE id = 1; ROLLBACK"
 # A guard for replicas alone guards nobody else.
 says "$subscriber" f "BEGIN; ALTER TABLE mails ENABLE REPLICA TRIGGER zz_raceguard_cooldown;
     SELECT enabled FROM raceguard.guards WHERE target = 'mails'::regclass; ROLLBACK"

@@ -30,6 +30,13 @@ CREATE TABLE parents (id int PRIMARY KEY);
 CREATE TABLE children (parent_id int REFERENCES parents);
 SELECT raceguard.add_version('parents'), raceguard.add_parent_version('children', 'parents');
 INSERT INTO parents SELECT generate_series(1, 300000);
+CREATE TABLE sums (id int PRIMARY KEY);
+CREATE TABLE parts (id int PRIMARY KEY, sum_id int REFERENCES sums, amount numeric);
+CREATE INDEX ON parts (sum_id);
+SELECT raceguard.add_total('parts', 'sums', 'n'), raceguard.add_total('parts', 'sums', 'amount', amount => 'amount', settle => 'commit', guard => 'amount');
+INSERT INTO sums SELECT generate_series(1, 100000);
+CREATE TABLE numbered (id int PRIMARY KEY, k int);
+SELECT raceguard.add_number('numbered', 'k');
 CREATE ROLE starved;
 GRANT INSERT ON t TO starved;
 CREATE TABLE given (name text PRIMARY KEY, v jsonb);
@@ -118,6 +125,20 @@ answers "add_key_lock, a long key" "SELECT raceguard.add_key_lock('texts', repea
 answers "backfill_version_step, a large batch" "SELECT raceguard.backfill_version_step('backfilled', 1000000)" "$may_lack"
 answers "many parents of one transaction" "INSERT INTO children SELECT generate_series(1, 300000)" "$may_lack"
 answers "the parents of a truncated table" "TRUNCATE children" "$may_lack"
+answers "many totals of one statement" "INSERT INTO parts SELECT i, i, 0.5 FROM generate_series(1, 100000) i" "$may_lack"
+answers "few totals of many rows" "INSERT INTO parts SELECT 200000 + i, 1 + i % 10, i FROM generate_series(1, 100000) i" "$may_lack"
+answers "many totals that move" "UPDATE parts SET sum_id = 100001 - sum_id, amount = amount + 1" "$may_lack"
+answers "the totals of a truncated table" "BEGIN; TRUNCATE parts; ROLLBACK" "$may_lack"
+answers "recount, a large batch" "CALL raceguard.recount('parts', batch => 1000000)" "$may_lack"
+answers "add_total, a long amount" \
+    "SELECT raceguard.add_total('parts', 'sums', 'long', amount => '1' || repeat(' + 1', 1000000), guard => 'long')" \
+    "${error}54001|${error}54000|${error}53200"
+answers "many numbers of one statement" "INSERT INTO numbered SELECT i, i FROM generate_series(1, 150000) i" "$may_lack"
+answers "one key's numbers" "INSERT INTO numbered SELECT 200000 + i, 0 FROM generate_series(1, 100000) i" "$may_lack"
+check "totals are what stands under them" "$(query "SELECT count(*) FROM sums s LEFT JOIN
+    (SELECT sum_id, count(*) AS n, sum(amount) AS amount FROM parts GROUP BY 1) p ON p.sum_id = s.id
+    WHERE (s.n, s.amount) IS DISTINCT FROM (coalesce(p.n, 0), coalesce(p.amount, 0))")" 0
+check "numbers have no gap" "$(query "SELECT count(*) FROM (SELECT FROM numbered GROUP BY k HAVING max(number) <> count(*)) g")" 0
 
 # The net below all that: something of Rust's own, bounded by the megabyte that a key may have, finds no memory.
 # That backend ends by FATAL, and not the cluster. How much is missing decides who notices first,

@@ -26,6 +26,11 @@ SELECT * FROM notes;
 SELECT * FROM orders ORDER BY id;
 SELECT * FROM items ORDER BY id;
 SELECT count(*) FROM many;
+SELECT * FROM invoices ORDER BY id;
+SELECT * FROM events ORDER BY id;
+SELECT * FROM accounts;
+SELECT * FROM teams ORDER BY id;
+SELECT count(*) FROM raceguard.check_guards(deep => true) WHERE problem = 'totals_wrong';
 SELECT * FROM watched ORDER BY id;
 SELECT tgname, tgenabled, encode(tgargs, 'escape') FROM pg_trigger WHERE tgrelid = 'watched'::regclass ORDER BY tgname;
 SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
@@ -51,6 +56,13 @@ works() {
     says 2 "DELETE FROM visits WHERE id = 2; INSERT INTO visits VALUES (1, '2026-05-01', 3) RETURNING place"
     says "ERROR:  RG429" "INSERT INTO mails VALUES (100, 'ann', '2026-03-20 12:00+00')"
     says "ERROR:  RG409" "UPDATE notes SET note = 'z', changed = '2026-03-01'"
+    says 110 "INSERT INTO invoices VALUES (90, 1) RETURNING number"
+    says "ERROR:  23505" "INSERT INTO invoices VALUES (91, 1, 110)"
+    says "ERROR:  RG403" "INSERT INTO bookings SELECT 100 + n, 20, 1 FROM generate_series(1, 24) n"
+    says "ERROR:  RG422" "DELETE FROM captains WHERE team = 1"
+    says "ERROR:  428C9" "UPDATE events SET taken = taken + 1 WHERE id = 1"
+    says t "WITH before AS (SELECT taken FROM events WHERE id = 2), new AS (INSERT INTO waiting VALUES (90, 2)) SELECT count(*) = 1 FROM before"
+    says 0 "SELECT count(*) FROM raceguard.check_guards(deep => true) WHERE problem = 'totals_wrong'"
     says "" "INSERT INTO items VALUES (90, 1)"
     says 4 "SELECT version FROM orders WHERE id = 1"
     says "" "INSERT INTO lots VALUES (1, 1, 2)"
@@ -68,7 +80,8 @@ works() {
 
 PG_BIN=$OLD_BIN cluster_start old
 "$new_bin/psql" -X -q -d postgres -c 'CREATE DATABASE shop'
-shop -v ON_ERROR_STOP=1 -f pgrx-tests/dump/guarded.sql -f pgrx-tests/dump/observing.sql >"$RUN/setup.log"
+shop -v ON_ERROR_STOP=1 -f pgrx-tests/dump/guarded.sql -f pgrx-tests/dump/observing.sql \
+    -f pgrx-tests/dump/numbered.sql -f pgrx-tests/dump/totalled.sql >"$RUN/setup.log"
 shop -v ON_ERROR_STOP=1 >>"$RUN/setup.log" <<'SQL'
 CREATE TYPE colour AS ENUM ('red', 'green');
 CREATE TABLE keys (a numeric, b text, c date, d uuid, e colour, f int[]);

@@ -100,9 +100,14 @@ pub fn recanonical_key(table: Oid, text: &str) -> Result<String, Report> {
     match canonical {
         Ok(Some(canonical)) => Ok(canonical.as_str().to_owned()),
         Ok(None) => Ok(text.to_owned()),
-        Err(report) if report.is_in_class(b"42") => Ok(text.to_owned()),
+        Err(report) if is_of_names(&report) => Ok(text.to_owned()),
         Err(report) => Err(report),
     }
+}
+
+/// Whether something that a text names is not there, or is another thing: its schema may be gone too.
+fn is_of_names(report: &Report) -> bool {
+    report.is_in_class(b"42") || report.is_in_class(b"3F")
 }
 
 /// The same of a predicate.
@@ -114,12 +119,18 @@ pub fn recanonical_predicate(table: Oid, text: &str) -> Result<String, Report> {
 /// may be gone, or have another type. Runs nothing of the table owner's, and looks names up with his rights, not
 /// with those of whoever looks at the guard. Call it inside `pinned_search_path`.
 pub fn unreadable(table: Oid, text: &str) -> Result<Option<String>, Report> {
+    Ok(type_of(table, text)?.err())
+}
+
+/// The type of a key of one part, `None` of one with several; the inner error is why it is [`unreadable`].
+pub fn type_of(table: Oid, text: &str) -> Result<Result<Option<Oid>, String>, Report> {
     let outcome = in_subtransaction(|| {
         glance(table, |table| {
             acting_as(table.owner(), || {
                 let read = || {
                     here(|memory| {
-                        with_pinned_text(|| key::understand(table, text, memory).map(drop))
+                        let parsed = || key::understand(table, text, memory);
+                        with_pinned_text(|| parsed().map(|parsed| parsed.single_type(table)))
                     })
                 };
                 catch(read).and_then(|read| read)
@@ -127,11 +138,11 @@ pub fn unreadable(table: Oid, text: &str) -> Result<Option<String>, Report> {
         })
     })?;
     match outcome {
-        Ok(_) => Ok(None),
-        Err(report) if report.is_in_class(b"42") || report.is_in_class(b"22") => {
-            Ok(Some(report.message_text().to_owned()))
+        Ok(type_oid) => Ok(Ok(type_oid.flatten())),
+        Err(report) if is_of_names(&report) || report.is_in_class(b"22") => {
+            Ok(Err(report.message_text().to_owned()))
         }
-        Err(report) if report.is(errors::UNSUPPORTED) => Ok(Some(report.message_text().to_owned())),
+        Err(report) if report.is(errors::UNSUPPORTED) => Ok(Err(report.message_text().to_owned())),
         Err(report) => Err(report),
     }
 }

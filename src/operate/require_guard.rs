@@ -9,7 +9,7 @@ use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::Report;
 use crate::pg::jsonb::{Json, JsonKind};
 use crate::pg::memory::{self, here};
-use crate::pg::spi::{connected, pinned_search_path};
+use crate::pg::spi::{connected, one, pinned_search_path, Param};
 use crate::pg::text::Abridged;
 use crate::registry::KINDS;
 use pgrx::pg_sys::Oid;
@@ -173,7 +173,10 @@ fn other_definition(inspected: &Inspected, wanted: &Json) -> Result<Option<Strin
         for name in wanted.names(memory)?.unwrap_or_default() {
             let Some(value) = wanted.member(name)? else { continue };
             let stands = standing.get(*name).map(texts).or_else(|| default(inspected, name));
-            if stands.clone().unwrap_or_default() != given(&value)? {
+            let given = given(&value)?;
+            if stands.clone().unwrap_or_default() != given
+                && !(*name == "parent" && is_one_table(stands.as_deref(), &given)?)
+            {
                 let stands = stands.map_or("none".to_owned(), |texts| texts.join(", "));
                 return Ok(Some(format!(
                     "\"{name}\" is {stands}, and {} is required.",
@@ -183,6 +186,16 @@ fn other_definition(inspected: &Inspected, wanted: &Json) -> Result<Option<Strin
         }
         Ok(None)
     })
+}
+
+/// Whether two names are of one table.
+fn is_one_table(standing: Option<&[String]>, given: &[String]) -> Result<bool, Report> {
+    let (Some([standing]), [given]) = (standing, given) else { return Ok(false) };
+    let same = one::<bool>(
+        "SELECT to_regclass($1) = to_regclass($2)",
+        &[Param::Text(standing), Param::Text(given)],
+    )?;
+    Ok(same == Some(true))
 }
 
 fn default(inspected: &Inspected, name: &str) -> Option<Vec<String>> {

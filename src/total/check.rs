@@ -2,13 +2,13 @@
 
 use crate::guard::arguments::identifier;
 use crate::guard::finding::Finding;
-use crate::guard::key::{canonical_expression, recanonical_predicate, unreadable};
+use crate::guard::key::{recanonical_predicate, type_of, unreadable};
 use crate::guard::kind::Inspected;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
 use crate::guard::wanted_trigger::WantedTrigger;
 use crate::pg::error::Report;
-use crate::pg::owner::may_update;
+use crate::pg::owner::{acting_as, may_update};
 use crate::pg::spi::{run, Param};
 use crate::total::definition::{
     base, child_triggers, parent_triggers, standing_check, standing_triggers, OwnedBounds,
@@ -16,7 +16,7 @@ use crate::total::definition::{
 use crate::total::faults::{base_of, check_name};
 use crate::total::removal::parent_of;
 use crate::total::rule::{
-    kind_of_amount, parse, TotalOptions, COLUMN_FUNCTION, END, FUNCTION, SETTLE, SETTLE_FUNCTION,
+    kind_of_type, parse, TotalOptions, COLUMN_FUNCTION, END, FUNCTION, SETTLE, SETTLE_FUNCTION,
 };
 use crate::total::standing::bounds_of;
 use crate::total::sums::Feeder;
@@ -82,11 +82,10 @@ fn would_round(
         &[Param::Oid(parent.oid), Param::Text(column)],
     )?;
     let holds_any = rows.first().map_or(Ok(true), |row| row.get(0))?;
-    let mut kind = None;
-    canonical_expression(child, "amount", options.amount, |_, key| {
-        kind = kind_of_amount(key);
-        Ok(())
-    })?;
+    let Ok(type_oid) = type_of(child.oid, &format!("({})", options.amount))? else {
+        return Ok(None);
+    };
+    let kind = type_oid.and_then(kind_of_type);
     let name = &parent.qualified;
     let detail = match kind {
         Some(true) => return Ok(None),
@@ -203,8 +202,12 @@ fn constraint(
     if !standing.enforced {
         return Ok(finding("check_not_enforced", "is NOT ENFORCED: a total may pass its bounds."));
     }
-    let now = recanonical_predicate(parent.oid, &standing.condition)?;
-    if now != recanonical_predicate(parent.oid, &wanted)? {
+    // Whoever looks may not use the schemas of functions in them.
+    let (now, wanted) = acting_as(parent.owner, || {
+        let now = |text: &str| recanonical_predicate(parent.oid, text);
+        Ok((now(&standing.condition)?, now(&wanted)?))
+    })?;
+    if now != wanted {
         return Ok(finding("check_other_bound", "has other bounds than the guard."));
     }
     if standing.valid {

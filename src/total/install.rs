@@ -15,6 +15,7 @@ use crate::guard::wanted::{self, Compared, Plan, Wanted};
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::key::Key;
+use crate::pg::memory::here;
 use crate::pg::spi::{connected, pinned_search_path, run, Param};
 use crate::total::bounds;
 use crate::total::definition::{
@@ -69,9 +70,10 @@ pub fn asked_for(call: Call) -> Result<Total, Report> {
     })?;
     let predicate = call.text(4)?.map(|p| canonical_predicate(&child, &p)).transpose()?;
     let bounds = OwnedBounds {
-        at_most: bound(&parent, "at_most", call.text(5)?)?,
-        at_least: bound(&parent, "at_least", call.text(6)?)?,
+        at_most: bound(&parent, &column, "at_most", call.text(5)?)?,
+        at_least: bound(&parent, &column, "at_least", call.text(6)?)?,
     };
+    refuse_empty(&parent, &bounds)?;
     let starts_null = bounds.starts_null();
     let column_type = pinned_search_path(|| column_type(&parent, &column, integer, starts_null))?;
     let base = pinned_search_path(|| base(&parent, &column))?;
@@ -95,12 +97,47 @@ pub fn asked_for(call: Call) -> Result<Total, Report> {
 }
 
 /// A bound in canonical form: a number, or an expression over the parent's columns.
-fn bound(parent: &Target, name: &str, text: Option<String>) -> Result<Option<String>, Report> {
+fn bound(
+    parent: &Target,
+    column: &str,
+    name: &str,
+    text: Option<String>,
+) -> Result<Option<String>, Report> {
     let Some(text) = text else { return Ok(None) };
+    let total = pinned_search_path(|| parent.column(column))?.map(|found| found.attno);
     let canonical = canonical_expression(parent, name, &text, |_, key| {
+        if total.is_some_and(|total| here(|memory| key.columns(memory).contains(&total))) {
+            return Err(bound_by_itself(parent, column, name));
+        }
         kind_of_amount(key).map(drop).ok_or_else(|| no_amount(name, key))
     })?;
     Ok(Some(canonical))
+}
+
+/// 22023 for bounds between which there is nothing.
+fn refuse_empty(parent: &Target, bounds: &OwnedBounds) -> Result<(), Report> {
+    let number = |bound: &Option<String>| bound.as_deref().and_then(bounds::constant);
+    match (number(&bounds.at_least), number(&bounds.at_most)) {
+        (Some(least), Some(most)) if least > most => {
+            Err(Report::error(errors::INVALID_PARAMETER, format_args!("at_least is above at_most"))
+                .detail(format_args!("No total can be at least {least} and at most {most}."))
+                .hint(format_args!("Give at_least the lower of the two bounds, or leave one out."))
+                .table(parent.oid))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 22023: what a total may be must not depend on what it is.
+fn bound_by_itself(parent: &Target, column: &str, name: &str) -> Report {
+    Report::error(
+        errors::INVALID_PARAMETER,
+        format_args!("argument \"{name}\" must not name the total \"{column}\" itself"),
+    )
+    .detail(format_args!("A bound is a number, or made of other columns of the parent."))
+    .hint(format_args!("Keep the bound in a column of its own."))
+    .table(parent.oid)
+    .column(column)
 }
 
 fn no_amount(argument: &str, key: &Key) -> Report {

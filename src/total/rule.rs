@@ -306,8 +306,16 @@ fn amount_of<'r>(
 /// Whether an amount is an integer, or numeric; `None` if it is neither.
 pub fn kind_of_amount(key: &Key) -> Option<bool> {
     match key.parts {
-        [part] if part.is_integer() => Some(true),
-        [part] if part.type_oid == pg_sys::NUMERICOID => Some(false),
+        [part] => kind_of_type(part.type_oid),
+        _ => None,
+    }
+}
+
+/// The same of a type.
+pub fn kind_of_type(type_oid: Oid) -> Option<bool> {
+    match type_oid {
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(true),
+        pg_sys::NUMERICOID => Some(false),
         _ => None,
     }
 }

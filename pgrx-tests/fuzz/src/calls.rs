@@ -36,7 +36,7 @@ pub fn sensible(draw: &mut Draw) -> String {
         "f.writes(user_id)",
     ]);
     let key = if table == "f.parts" { "id" } else { key };
-    match draw.below(7) {
+    match draw.below(10) {
         0 => format!(
             "SELECT raceguard.add_version('{table}', unstated => '{}', client_sends => '{}', ignore => '{}', mode => '{}')",
             draw.pick(&["allow", "warn", "reject"]),
@@ -65,6 +65,18 @@ pub fn sensible(draw: &mut Draw) -> String {
             "SELECT raceguard.add_number('{table}', '{key}', start => {}, replace => {})",
             draw.pick(&["1", "1000"]),
             draw.percent(20)
+        ),
+        5..=7 => format!(
+            "SELECT raceguard.add_total('f.child', 'f.plain', '{}', amount => '{}', predicate => {}, at_most => {}, \
+             at_least => {}, settle => '{}', guard => '{}', replace => {})",
+            draw.pick(&["total", "total", "rows"]),
+            draw.pick(&["1", "1", "qty", "user_id", "f.writes(user_id)", "f.fails(id)"]),
+            draw.pick(&["NULL", "NULL", "'user_id > 0'", "'note <> ''w'''"]),
+            draw.pick(&["NULL", "'3'", "'50'", "'user_id'", "'user_id + 5'"]),
+            draw.pick(&["NULL", "NULL", "'0'", "'-3'", "'1'"]),
+            draw.pick(&["statement", "commit"]),
+            draw.pick(&["total", "total", "total2"]),
+            draw.percent(30)
         ),
         _ => "SELECT raceguard.add_version('f.plain'), raceguard.add_parent_version('f.child', 'f.plain')".into(),
     }
@@ -192,6 +204,17 @@ fn argument(draw: &mut Draw, model: &Model, table: &Table, name: &str, sql_type:
         ("at", _) => keys::column(draw, table, &["at"]),
         ("slot_column", _) => keys::column(draw, table, &["slot", "slot", "user_id", "slot2"]),
         ("version_column", _) => keys::column(draw, table, &["version", "version", "at", "id"]),
+        ("total_column", _) => {
+            keys::column(draw, table, &["total", "total", "rows", "qty", "user_id"])
+        }
+        ("number_column", _) => keys::column(draw, table, &["number", "number", "qty", "id"]),
+        ("amount", "text") => {
+            quote(draw.pick(&["1", "qty", "user_id", "f.imm(user_id)", "random()", "", "note"]))
+        }
+        ("at_most" | "at_least", "text") => draw
+            .pick(&["NULL", "'3'", "'0'", "'user_id'", "'user_id + 1'", "'note'", "'nope'"])
+            .into(),
+        ("settle", _) => choice(draw, &["statement", "commit"]),
         ("quantity_column", _) => keys::column(draw, table, &["qty", "qty", "user_id"]),
         ("foreign_key", _) => draw.pick(&["NULL", "'child_parent_fkey'", "'nope'"]).into(),
         ("guard", _) => match draw.below(10) {
@@ -204,6 +227,9 @@ fn argument(draw: &mut Draw, model: &Model, table: &Table, name: &str, sql_type:
                 "key_lock",
                 "cap2",
                 "parent_version",
+                "total",
+                "total2",
+                "number",
             ])),
         },
         ("ignore", _) if draw.percent(60) => {
@@ -320,6 +346,9 @@ pub fn trigger(draw: &mut Draw, model: &Model) -> String {
                 let options = ["'number'", "'counter=counter'", "'foreign_key=child_parent_fkey'"];
                 options.map(String::from).to_vec()
             }
+            "total_guard" => vec!["'total'".into(), "'foreign_key=child_parent_fkey'".into()],
+            "total_column" | "total_parent" => vec!["'total'".into(), "'at_most=3'".into()],
+            "total_statement" | "total_settle" => vec![],
             "number_guard" => vec!["'number'".into(), "'start=5'".into()],
             "number_keeper" => vec!["'counter'".into(), "'start=5'".into()],
             "number_counter" => vec![],

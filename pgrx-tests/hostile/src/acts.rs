@@ -224,7 +224,7 @@ pub fn write(draw: &mut Draw) -> String {
 pub fn visit(draw: &mut Draw) -> String {
     let id = 10 + draw.below(50);
     let key = 1 + draw.below(8);
-    match draw.below(12) {
+    match draw.below(15) {
         0 | 1 => format!("INSERT INTO v.inbox (id, user_id, note) VALUES ({id}, {key}, 'x')"),
         2 => format!("INSERT INTO v.inbox (id, user_id, note, slot) VALUES ({id}, {key}, 'x', {})", draw.below(5)),
         3 => format!("INSERT INTO v.inbox (id, user_id) SELECT {id} + i, {key} FROM generate_series(1, 4) i ON CONFLICT DO NOTHING"),
@@ -232,6 +232,10 @@ pub fn visit(draw: &mut Draw) -> String {
             "INSERT INTO v.cool (id, user_id, note, at) VALUES ({id}, {key}, 'x', '2026-03-01'::timestamp::timestamptz + interval '{} hours')",
             draw.below(800)
         ),
+        12 => format!("INSERT INTO v.seat (id, user_id, n) SELECT {id} + i, 1 + (i + {key}) % 5, {} FROM generate_series(1, {}) i ON CONFLICT DO NOTHING",
+            draw.pick(&["1", "i - 1", "NULL", "9"]), 1 + draw.below(3)),
+        13 => format!("UPDATE v.seat SET user_id = {}, n = {}", 1 + draw.below(5), draw.pick(&["n", "1", "0", "2147483647"])),
+        14 => format!("INSERT INTO v.bill (id, user_id, note) SELECT {id} + i, {}, 'x' FROM generate_series(1, 3) i ON CONFLICT DO NOTHING", 10 + draw.below(3)),
         6 => format!("UPDATE v.open SET note = 'x' {}", draw.pick(&["", ", version = 7770002", ", version = NULL", ", version = 1"])),
         7 => format!("INSERT INTO v.hidden (id, user_id, note, at) VALUES (2000 + {id}, {key}, 'mallory', '2026-01-01')"),
         8 => format!("UPDATE v.hidden SET user_id = 1, note = 'mallory', slot = {}", draw.pick(&["NULL", "0", "1", "1999"])),

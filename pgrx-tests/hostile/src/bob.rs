@@ -23,7 +23,7 @@ pub fn statements() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    for table in ["secret", "hidden", "inbox", "cool", "open", "parent"] {
+    for table in ["secret", "hidden", "inbox", "cool", "open", "parent", "event", "bill"] {
         let rows = if table == "hidden" { HIDDEN } else { ROWS };
         made.push(format!("CREATE TABLE v.{table} ({COLUMNS}, version bigint NOT NULL DEFAULT 1)"));
         made.push(format!(
@@ -33,6 +33,10 @@ pub fn statements() -> Vec<String> {
     }
     made.push("CREATE TABLE v.kid (id int PRIMARY KEY, user_id int REFERENCES v.parent, note text, at timestamptz, qty numeric)".into());
     made.push("INSERT INTO v.kid VALUES (1, 1, 'canary', '2471-01-01', 1)".into());
+    made.push(
+        "CREATE TABLE v.seat (id int PRIMARY KEY, user_id int REFERENCES v.event, n int DEFAULT 1)"
+            .into(),
+    );
     made.extend(
         [
             "SELECT raceguard.add_version('v.secret', unstated => 'reject'), raceguard.add_key_lock('v.secret', 'user_id'), \
@@ -43,10 +47,15 @@ pub fn statements() -> Vec<String> {
             "SELECT raceguard.add_cooldown('v.cool', 'user_id', 'at', '7 days')",
             "SELECT raceguard.add_version('v.open', unstated => 'warn'), raceguard.add_key_lock('v.open', 'id')",
             "SELECT raceguard.add_version('v.parent'), raceguard.add_parent_version('v.kid', 'v.parent')",
+            "SELECT raceguard.add_total('v.seat', 'v.event', 'taken', amount => 'n', at_most => '5', at_least => '0'), \
+             raceguard.add_total('v.seat', 'v.event', 'rows', settle => 'commit', guard => 'rows')",
+            "SELECT raceguard.add_number('v.bill', 'user_id')",
             "ALTER TABLE v.hidden ENABLE ROW LEVEL SECURITY",
             "CREATE POLICY own ON v.hidden USING (note = current_user) WITH CHECK (note = current_user)",
             "GRANT SELECT, INSERT, UPDATE, DELETE ON v.hidden TO mallory",
             "GRANT INSERT ON v.inbox TO mallory",
+            "GRANT SELECT, INSERT, UPDATE (user_id, n) ON v.seat TO mallory",
+            "GRANT INSERT (id, user_id, note, at, qty) ON v.bill TO mallory",
             "GRANT INSERT ON v.cool TO mallory",
             "GRANT INSERT, UPDATE ON v.open TO mallory",
             "GRANT SELECT (id), REFERENCES ON v.parent TO mallory",
@@ -58,11 +67,12 @@ pub fn statements() -> Vec<String> {
 }
 
 /// What bob does, and takes back: nothing of it may fail while the attacker's transactions are open.
-pub const WRITES: [&str; 5] = [
+pub const WRITES: [&str; 6] = [
     "BEGIN; INSERT INTO v.secret (id, user_id, note, at) VALUES (900, 2, 'canary', '2026-01-01'); ROLLBACK",
     "BEGIN; UPDATE v.secret SET note = 'canary', version = version + 1 WHERE id = 1; ROLLBACK",
     "BEGIN; SELECT raceguard.lock_key('v.secret', 2); DELETE FROM v.secret WHERE id = 2; ROLLBACK",
     "BEGIN; INSERT INTO v.kid (id, user_id) VALUES (900, 2); SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK",
+    "BEGIN; INSERT INTO v.seat (id, user_id) VALUES (900, 6); UPDATE v.event SET note = 'canary' WHERE id = 6; ROLLBACK",
     "BEGIN; LOCK TABLE v.secret; SELECT raceguard.set_cap('v.secret', 4); ROLLBACK",
 ];
 

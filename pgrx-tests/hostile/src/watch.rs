@@ -40,7 +40,7 @@ fn standing() -> String {
 }
 
 /// What bob's guards promise, each query empty as long as they hold.
-const PROMISES: [(&str, &str); 3] = [
+const PROMISES: [(&str, &str); 6] = [
     (
         "a cap of 3 holds more",
         "SELECT user_id, count(*) FROM v.inbox WHERE user_id IS NOT NULL GROUP BY 1 HAVING count(*) > 3",
@@ -49,6 +49,16 @@ const PROMISES: [(&str, &str); 3] = [
         "a cooldown of 7 days let two rows pass",
         "SELECT a.at, b.at FROM v.cool a JOIN v.cool b USING (user_id) WHERE a.id < b.id AND isfinite(a.at) AND isfinite(b.at) \
          AND abs(extract(epoch FROM a.at) - extract(epoch FROM b.at)) < 7 * 86400",
+    ),
+    (
+        "a total is not what stands under it",
+        "SELECT e.id, e.taken, e.rows, sum(s.n), count(s) FROM v.event e LEFT JOIN v.seat s ON s.user_id = e.id GROUP BY e.id \
+         HAVING (e.taken, e.rows) <> (coalesce(sum(s.n), 0), count(s))",
+    ),
+    ("a total is beyond its bounds", "SELECT id, taken FROM v.event WHERE taken NOT BETWEEN 0 AND 5"),
+    (
+        "numbers have a gap",
+        "SELECT user_id, count(*), max(number) FROM v.bill WHERE user_id IS NOT NULL GROUP BY 1 HAVING count(*) <> max(number)",
     ),
     (
         "a row was changed and its version not",

@@ -11,6 +11,7 @@ use crate::pg::memory;
 use crate::pg::result_set::return_nullable_rows;
 use crate::pg::spi::{connected, in_subtransaction, pinned_search_path};
 use pgrx::pg_sys::{Datum, Oid};
+use std::collections::HashSet;
 
 function_entry!(raceguard_plan_guards, crate::operate::rollout::plan_guards::plan_guards);
 
@@ -44,11 +45,11 @@ fn plan_guards(call: Call) -> Result<Value, Report> {
         let wish = Wish::read(call.text(0)?, call.plain(1)?)?;
         let candidates = Choice::read(call, 2)?.candidates()?;
         let blockers = pinned_search_path(Blockers::now)?;
-        let mut lines = Vec::new();
+        let mut plan = PlannedLines::default();
         for candidate in &candidates {
-            add_lines(&mut lines, &wish, candidate, &blockers)?;
+            add_lines(&mut plan, &wish, candidate, &blockers)?;
         }
-        Ok(lines)
+        Ok(plan.lines)
     })?;
     let mut rows = Vec::new();
     memory::reserve(&mut rows, lines.len())?;
@@ -56,6 +57,13 @@ fn plan_guards(call: Call) -> Result<Value, Report> {
         rows.push(line.row(i as i32 + 1)?);
     }
     return_nullable_rows(call, &rows)
+}
+
+#[derive(Default)]
+struct PlannedLines {
+    lines: Vec<Line>,
+    /// What is to be done for one table may be the same for another: on a parent that both have.
+    seen: HashSet<String>,
 }
 
 impl Line {
@@ -76,7 +84,7 @@ impl Line {
 }
 
 fn add_lines(
-    lines: &mut Vec<Line>,
+    plan: &mut PlannedLines,
     wish: &Wish,
     candidate: &UnguardedTable,
     blockers: &Blockers,
@@ -96,14 +104,21 @@ fn add_lines(
         Err(cause) => {
             let held = blockers.of(target, "ACCESS SHARE").map(|who| format!(" ({who})"));
             let why = format!("{}{}", cause.message_text(), held.unwrap_or_default());
-            return memory::push(lines, Line { target, step: None, blocked_by: Some(why) });
+            return memory::push(
+                &mut plan.lines,
+                Line { target, step: None, blocked_by: Some(why) },
+            );
         }
     };
     for step in &steps {
-        let (ddl, lock, alone) = (step.get(0)?, step.get::<String>(1)?, step.get(2)?);
+        let (ddl, lock, alone) = (step.get::<String>(0)?, step.get::<String>(1)?, step.get(2)?);
+        memory::reserve(&mut plan.seen, 1)?;
+        if !plan.seen.insert(memory::own(&ddl)?) {
+            continue;
+        }
         let blocked_by = blockers.of(target, &lock);
         let step = Some(PlannedStep { ddl, lock, alone, size });
-        memory::push(lines, Line { target, step, blocked_by })?;
+        memory::push(&mut plan.lines, Line { target, step, blocked_by })?;
     }
     Ok(())
 }

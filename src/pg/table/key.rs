@@ -170,7 +170,7 @@ impl<'k> Key<'k> {
     }
 
     /// The columns that the key is made of, those in its expressions included.
-    fn columns<'m>(&self, memory: Memory<'m>) -> &'m [i16] {
+    pub fn columns<'m>(&self, memory: Memory<'m>) -> &'m [i16] {
         let mut columns = Buffer::new(memory, self.parts.len());
         for part in self.parts {
             if part.attno != 0 {

@@ -1,10 +1,25 @@
 //! Counters that people write by hand.
 
 use super::{at_read_committed, instead, SelfTest, Verdict};
-use crate::workloads::total::{unguarded, EQUAL, WITHIN};
+use crate::checks::UNEXPECTED;
+use crate::workloads::parent::counted_crosswise;
+use crate::workloads::total::{settled_at_commit, unguarded, EQUAL, WITHIN};
 
 const TRIGGER: &str = "CREATE TRIGGER guard AFTER INSERT OR UPDATE OR DELETE ON bookings \
                        FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// When the transaction ends.
+const DEFERRED: &str =
+    "CREATE CONSTRAINT TRIGGER guard AFTER INSERT OR UPDATE OR DELETE ON bookings \
+                        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guard()";
+
+/// In the order of the rows.
+const ROW_BY_ROW: [&str; 3] = [
+    "ALTER TABLE orders ADD version bigint NOT NULL DEFAULT 1, ADD lines bigint NOT NULL DEFAULT 0",
+    "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     UPDATE orders SET lines = lines + 1 WHERE id = NEW.order_id; RETURN NULL; END $$",
+    "CREATE TRIGGER guard AFTER INSERT ON lines FOR EACH ROW EXECUTE FUNCTION guard()",
+];
 
 const BEFORE: &str = "CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON bookings \
                      FOR EACH ROW EXECUTE FUNCTION guard()";
@@ -44,6 +59,13 @@ pub fn all() -> Vec<SelfTest> {
             &[READ_AND_WRITE, TRIGGER],
             caught(EQUAL),
         ),
+        instead(
+            "total_commit_read_and_write",
+            at_read_committed(settled_at_commit()),
+            &[READ_AND_WRITE, DEFERRED],
+            caught(EQUAL),
+        ),
+        instead("total_row_by_row", counted_crosswise(), &ROW_BY_ROW, caught(UNEXPECTED)),
         instead("total_counted", at_read_committed(counted), &[COUNT, BEFORE], caught(WITHIN)),
         instead(
             "total_added",

@@ -3,10 +3,11 @@
 use crate::language::{Effect, Invariant, Statement, Workload};
 
 pub const ONE_BUMP_EACH: &str = "one bump per transaction and parent";
+pub const COUNTED: &str = "every total is what stands under it";
 pub const BILLED: &str = "a bill of what the order says";
 
 pub fn all() -> Vec<Workload> {
-    vec![changes(), crosswise(), undone(), chain(), billing()]
+    vec![changes(), crosswise(), undone(), chain(), billing(), counted(), counted_crosswise()]
 }
 
 fn orders(name: &'static str, story: &'static str) -> Workload {
@@ -81,6 +82,34 @@ pub fn crosswise() -> Workload {
     w.steps = 4;
     w.allowed = vec!["40001"];
     w.statements = vec![Statement::new("insert a line", 1, &[INSERT], &[Effect::Touch])];
+    w
+}
+
+const COUNT: &str =
+    "SELECT raceguard.add_total('lines', 'orders', 'lines', amount => 'n + 1', settle => 'commit')";
+
+/// As `changes`, with a total that is written by the same UPDATE.
+fn counted() -> Workload {
+    let mut w = changes();
+    w.name = "parent_counted";
+    w.story = "child rows written in every way; one bump each, and the total with it";
+    (w.savepoint, w.undo) = (30, 50);
+    w.guard.push(COUNT);
+    w.invariants.push(Invariant::Never {
+        name: COUNTED,
+        sql: "SELECT o.id, o.lines, sum(l.n + 1) FROM orders o LEFT JOIN lines l ON l.order_id = o.id \
+              GROUP BY o.id HAVING o.lines <> coalesce(sum(l.n + 1), 0)",
+    });
+    w
+}
+
+/// As `crosswise`: neither versions nor totals deadlock.
+pub fn counted_crosswise() -> Workload {
+    let mut w = crosswise();
+    w.name = "parent_counted_crosswise";
+    w.story = "lines for two orders, in opposite order, and their number: no deadlock";
+    w.guard.push(COUNT);
+    w.invariants.push(counted().invariants.remove(2));
     w
 }
 

@@ -99,7 +99,7 @@ fn settled_by_statement() -> Workload {
     w
 }
 
-fn settled_at_commit() -> Workload {
+pub fn settled_at_commit() -> Workload {
     let mut w = unguarded();
     w.name = "total_commit";
     w.story = "as total, settled when the transaction ends";

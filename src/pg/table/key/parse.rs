@@ -347,6 +347,16 @@ impl<'m> ParsedKey<'m> {
         expressions.try_for_each(|element| element.check_value(table))
     }
 
+    /// The type of its value, if it has one part.
+    pub fn single_type(self, table: Table) -> Option<Oid> {
+        match self.elements {
+            [part] if part.attno != 0 => table.column(part.attno).map(|column| column.type_oid),
+            // SAFETY: the expression was transformed by Postgres.
+            [part] => Some(unsafe { ffi::exprType(part.expression) }),
+            _ => None,
+        }
+    }
+
     /// Makes the key executable, in the memory it was parsed in.
     pub fn compile(self, table: Table) -> Key<'m> {
         self.memory.within(|| self.compile_here(table))
