@@ -11,9 +11,12 @@
 //! write it behind its back ([`super::rule::Refuser`]).
 
 use crate::cap::decision::{decode_preference, encode_preference, on_insert, on_update, Slot};
+use crate::cap::hints;
 use crate::cap::reports;
 use crate::cap::rule::{CapRules, FullCapRules, Rule, ATTACHMENT, FULL_ATTACHMENT};
-use crate::cap::search::{choose, claim};
+use crate::cap::search::{choose, claim, Kept, Request};
+use crate::cap::spare;
+use crate::cap::statement;
 use crate::errors::Code;
 use crate::guard::attachment;
 use crate::guard::outcome;
@@ -61,11 +64,17 @@ fn place(firing: Firing) -> Result<Row, Report> {
     if refuser.needed && !refuser.fires.now() && !rule.observes() {
         return Err(reports::unwatched(firing, rule));
     }
+    // Before anything else runs: what is known of the table's triggers is known of this moment.
+    let keeps = statement::writes_every_row_as_it_is(firing, rule);
+    let spare = spare::take(rule.index.oid);
     let new = firing.new_row();
     let read = |row: Row| row.get(rule.column.attno).map(|d| read_integer(d, rule.column.type_oid));
     let given = read(new);
     // As in an index, the key of a row outside the predicate is never evaluated.
     if !rule.index.covers(firing.new_in_slot()) {
+        if firing.event() == Event::Update {
+            hints::forget(rule.index.oid);
+        }
         return Ok(if given.is_none() { new } else { new.with(rule.column.attno, None) });
     }
     let key = rule.index.key.values(firing.new_in_slot());
@@ -81,9 +90,13 @@ fn place(firing: Firing) -> Result<Row, Report> {
         if moves && executor::names_the_partition(firing) {
             return Err(wrong_partition(firing));
         }
-        on_update(key.has_null(), stays(rule, firing, &key), moves, read(firing.old()), given)
+        let stays = stays(rule, firing, &key);
+        if !stays || given != read(firing.old()) {
+            hints::forget(rule.index.oid);
+        }
+        on_update(key.has_null(), stays, moves, read(firing.old()), given)
     };
-    let chosen = settle(firing, rule, &key, decision)?;
+    let chosen = settle(firing, rule, &key, decision, Kept { spare, keeps })?;
     if chosen != Some(0) && !(chosen.is_none() && rule.observes()) {
         outcome::passed(firing);
     }
@@ -108,6 +121,7 @@ fn settle(
     rule: &Rule,
     key: &KeyValues,
     decision: Slot,
+    kept: Kept,
 ) -> Result<Option<i64>, Report> {
     let preferred = match decision {
         Slot::Keep(slot) => return Ok(Some(slot)),
@@ -134,7 +148,8 @@ fn settle(
         true => own_writes::waits_for_slots(firing.table().oid()),
         false => !rule.observes(),
     };
-    match (choose(firing.definition(), rule, key, preferred, waits)?, decision) {
+    let request = Request { preferred, waits, kept };
+    match (choose(firing.definition(), rule, key, request)?, decision) {
         (Some(slot), _) => Ok(Some(slot)),
         (None, Slot::Number(old)) => Ok(old),
         (None, _) if firing.event() == Event::Update => {
@@ -142,7 +157,7 @@ fn settle(
         }
         // The row stays without one, and the AFTER trigger tells of it.
         (None, _) if rule.observes() => Ok(None),
-        (None, _) if rule.on_insert.fires.now() => Ok(Some(0)),
+        (None, _) if statement::watch(firing, rule) => Ok(Some(0)),
         (None, _) => Err(reports::unrefused(firing, rule)),
     }
 }

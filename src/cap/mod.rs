@@ -5,6 +5,7 @@ pub mod check;
 pub mod decision;
 pub mod definition;
 pub mod guard;
+pub mod hints;
 pub mod install;
 pub mod left_over;
 pub mod number_slots;
@@ -16,7 +17,9 @@ pub mod rule;
 pub mod search;
 pub mod set_cap;
 pub mod set_mode;
+pub mod spare;
 pub mod standing;
+pub mod statement;
 
 use crate::guard::kind::{first_argument_renamed, Bypassable, Kind, Modes};
 use crate::guard::numbered_index::in_the_index;

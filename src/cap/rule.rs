@@ -14,7 +14,7 @@ use crate::pg::rule_cache::{Cached, Last};
 use crate::pg::trigger::{Definition, Timing};
 use crate::pg::trigger_order::later_writer;
 use crate::pg::trigger_shape::Fires;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
 /// The trigger functions' names in SQL.
 pub const FUNCTION: &str = "cap_guard";
@@ -94,6 +94,9 @@ pub struct Rule<'r> {
     pub place: Option<Location>,
     pub on_insert: Refuser,
     pub on_update: Refuser,
+    /// The trigger that refuses slot 0 on INSERT, where rows with another slot need not fire it: nobody else writes
+    /// slots after the guard.
+    pub refuser: Option<Oid>,
 }
 
 /// What stands between slot 0 and the table at one event.
@@ -203,14 +206,19 @@ fn build<'r>(
     }
     let index = numbered_index::find(table, column, IndexForm::Slots, memory)?
         .ok_or_else(|| no_index(trigger, options))?;
+    let (on_insert, on_update) =
+        (Refuser::of(trigger, Events::INSERT), Refuser::of(trigger, Events::UPDATE));
+    let unwatched = !on_insert.needed && !on_update.needed && options.mode == Mode::Enforce;
+    let refuser = attachment::only_companion(trigger, &FULL_ATTACHMENT, Events::INSERT);
     Ok(Rule {
         options,
         column,
         index,
         partition: numbered_index::partition_constraint(table, memory),
         place,
-        on_insert: Refuser::of(trigger, Events::INSERT),
-        on_update: Refuser::of(trigger, Events::UPDATE),
+        on_insert,
+        on_update,
+        refuser: refuser.filter(|_| unwatched),
     })
 }
 

@@ -1,7 +1,9 @@
 //! The search for a free slot of a cap: looked for under the deciding snapshot, reserved by try-lock,
 //! looked at again, waited for only when nothing else is left.
 
+use crate::cap::hints;
 use crate::cap::rule::{Fill, Rule};
+use crate::cap::spare::{self, Spare};
 use crate::guard::locking;
 use crate::guard::stats::session;
 use crate::pg::advisory_lock::{Family, Tag};
@@ -10,7 +12,9 @@ use crate::pg::error::Report;
 use crate::pg::key::KeyValues;
 use crate::pg::numbered_scan::{Direction, Pass, Scan};
 use crate::pg::relation::Table;
+use crate::pg::snapshot::Standstill;
 use crate::pg::trigger::Definition;
+use std::time::Instant;
 
 /// The lock of one slot of a key.
 fn slot_tag(table: Table, rule: &Rule, key: &KeyValues, slot: i64) -> Tag {
@@ -46,17 +50,35 @@ pub fn claim(guard: Definition, rule: &Rule, key: &KeyValues, slot: i64) -> Resu
     Ok(())
 }
 
+/// What a row that needs a slot is to get.
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// This one, if it is free.
+    pub preferred: Option<i64>,
+    /// Whether to wait for a slot that may yet become free.
+    pub waits: bool,
+    pub kept: Kept,
+}
+
+/// What rows of one command leave to each other.
+#[derive(Clone, Copy)]
+pub struct Kept {
+    /// Slots that were free for the row before.
+    pub spare: Option<Spare>,
+    /// Whether to keep them for the next: this row surely comes to stand in its slot.
+    pub keeps: bool,
+}
+
 /// Chooses a slot and reserves it until the transaction ends; `None` when the cap is full, or,
 /// unless it `waits`, may be.
 pub fn choose(
     guard: Definition,
     rule: &Rule,
     key: &KeyValues,
-    preferred: Option<i64>,
-    waits: bool,
+    request: Request,
 ) -> Result<Option<i64>, Report> {
     let table = guard.table();
-    let single = if rule.observes() && !waits {
+    let single = if rule.observes() && !request.waits {
         match locking::prepare_to_observe(table.oid(), Family::Slots) {
             Ok(single) => single,
             Err(_) => return Ok(None),
@@ -64,42 +86,17 @@ pub fn choose(
     } else {
         locking::prepare(table.oid(), Family::Slots, guard)?
     };
-    let scan = rule.index.open(table, key);
-    let mut search = Search { table, rule, key, single, reserved: None, overtaken: false };
-    if let Some(slot) = preferred
-        && search.reserve(&scan, slot, None)?
+    let keeps = request.kept.keeps;
+    let mut search = Search { table, rule, key, single, keeps, reserved: None, overtaken: false };
+    if let (true, None, Some(spare)) = (keeps, request.preferred, request.kept.spare)
+        && let Some(slot) = search.take_spare(spare)
     {
-        scan.close();
         return Ok(Some(slot));
     }
-    loop {
-        allow_cancel();
-        (search.reserved, search.overtaken) = (None, false);
-        if let Some(slot) = search.pass(&scan)? {
-            scan.close();
-            return Ok(Some(slot));
-        }
-        if !waits {
-            scan.close();
-            return Ok(None);
-        }
-        if let Some(slot) = search.reserved {
-            // Every slot is taken or reserved: wait for one, and decide again.
-            let tag = slot_tag(table, rule, key, slot);
-            tag.acquire(false, locking::TOO_MANY, || session::know(guard))?;
-            if !scan.is_taken(slot) {
-                locking::taken();
-                scan.close();
-                return Ok(Some(slot));
-            }
-            tag.release(false);
-        } else if search.overtaken {
-            // The slots were not all taken at one moment: decide again.
-        } else if !scan.wait_for_leaver(rule.options.slots, || session::know(guard))? {
-            scan.close();
-            return Ok(None);
-        }
-    }
+    let scan = rule.index.open(table, key);
+    let chosen = search.run(&scan, guard, request);
+    scan.close();
+    chosen
 }
 
 /// The slot a new row of the key would get as of now, without reserving it.
@@ -133,6 +130,8 @@ struct Search<'a> {
     key: &'a KeyValues,
     /// Whether slots are locked one by one, or the whole table is ours.
     single: bool,
+    /// Whether what else is free is kept for the next row.
+    keeps: bool,
     /// The lowest slot that is free but reserved by another transaction.
     reserved: Option<i64>,
     /// Whether a slot that a pass has seen free was taken by the time of the second look. Others may have left
@@ -141,88 +140,183 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks once through the slots in the order that `fill` says.
-    fn pass(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
-        if self.rule.options.fill == Fill::Append
-            && let Some(slot) = self.past_highest(scan)?
+    /// Searches until there is a slot, or none to be had.
+    fn run(
+        &mut self,
+        scan: &Scan,
+        guard: Definition,
+        request: Request,
+    ) -> Result<Option<i64>, Report> {
+        if let Some(slot) = request.preferred
+            && self.reserve(slot, || scan.is_taken(slot))
         {
             return Ok(Some(slot));
+        }
+        if self.rule.options.fill == Fill::Lowest
+            && let Some(slot) = self.remembered(scan)
+        {
+            return Ok(Some(slot));
+        }
+        loop {
+            allow_cancel();
+            (self.reserved, self.overtaken) = (None, false);
+            if let Some(slot) = self.pass(scan) {
+                return Ok(Some(slot));
+            }
+            if !request.waits {
+                return Ok(None);
+            }
+            if let Some(slot) = self.reserved {
+                // Every slot is taken or reserved: wait for one, and decide again.
+                let tag = slot_tag(self.table, self.rule, self.key, slot);
+                tag.acquire(false, locking::TOO_MANY, || session::know(guard))?;
+                if !scan.is_taken(slot) {
+                    locking::taken();
+                    return Ok(Some(slot));
+                }
+                tag.release(false);
+            } else if self.overtaken {
+                // The slots were not all taken at one moment: decide again.
+            } else if !scan.wait_for_leaver(self.rule.options.slots, || session::know(guard))? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes one of the slots that were free for the row before, if nothing has happened since.
+    fn take_spare(&mut self, spare: Spare) -> Option<i64> {
+        if self.rule.index.key.words(self.key) != Some(spare.key) {
+            return None;
+        }
+        let slot = spare.next;
+        let free = self.reserve(slot, || Standstill::now() != spare.moment);
+        free.then(|| {
+            spare::keep(Spare { next: slot + 1, ..spare });
+            slot
+        })
+    }
+
+    /// Keeps the free slots from `next` to `last` for the next row.
+    fn keep_spare(&self, moment: Standstill, next: i64, last: i64) {
+        if self.keeps
+            && next <= last
+            && let Some(key) = self.rule.index.key.words(self.key)
+        {
+            spare::keep(Spare { index: self.rule.index.oid, key, moment, next, last });
+        }
+    }
+
+    /// Looks once through the slots in the order that `fill` says.
+    fn pass(&mut self, scan: &Scan) -> Option<i64> {
+        if self.rule.options.fill == Fill::Append {
+            let found = self.past_highest(scan).or_else(|| self.remembered(scan));
+            if found.is_some() {
+                return found;
+            }
         }
         self.lowest(scan)
     }
 
     /// A slot above all taken ones.
-    fn past_highest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
+    fn past_highest(&mut self, scan: &Scan) -> Option<i64> {
         let mut pass = scan.pass(Direction::Highest);
-        let highest = pass.next_taken().unwrap_or(0);
-        let mut chosen = None;
-        for slot in highest + 1..=self.rule.options.slots {
-            if self.reserve(scan, slot, Some(&pass))? {
-                chosen = Some(slot);
-                break;
-            }
-        }
+        let next = pass.next_taken().unwrap_or(0) + 1;
+        let found = self.first_free(scan, &pass, next, self.rule.options.slots);
         pass.done();
-        Ok(chosen)
+        found
     }
 
-    /// The lowest free slot.
-    fn lowest(&mut self, scan: &Scan) -> Result<Option<i64>, Report> {
+    /// The lowest free slot. Where many are taken below it, the next search may go on from there.
+    fn lowest(&mut self, scan: &Scan) -> Option<i64> {
+        let began = self.may_remember().then(Instant::now);
+        let found = self.lowest_from(scan, scan.pass(Direction::Lowest), 1);
+        if let (Some(slot @ hints::FROM..), Some(began)) = (found, began) {
+            hints::looked(self.hint(scan), slot + 1, began.elapsed());
+        }
+        found
+    }
+
+    /// The first free slot from where the last search ended.
+    fn remembered(&mut self, scan: &Scan) -> Option<i64> {
+        if !self.may_remember() {
+            return None;
+        }
+        let hint = self.hint(scan);
+        let next = hints::next(hint)?;
+        let found = self.lowest_from(scan, scan.pass_from(next), next);
+        if let Some(slot) = found {
+            hints::went_on(hint, slot + 1);
+        }
+        found
+    }
+
+    /// Whether a key can have so many rows that it pays.
+    fn may_remember(&self) -> bool {
+        self.rule.options.slots > hints::FROM
+    }
+
+    fn hint(&self, scan: &Scan) -> hints::KeyAsSeen {
+        hints::KeyAsSeen {
+            index: self.rule.index.oid,
+            file: scan.file(),
+            hash: self.rule.index.key.hash(self.key.as_slice()),
+            deletions: self.table.deletions_of_session(),
+        }
+    }
+
+    /// The lowest free slot not below `next`, where the pass begins.
+    fn lowest_from(&mut self, scan: &Scan, mut pass: Pass, mut next: i64) -> Option<i64> {
         let slots = self.rule.options.slots;
-        let mut pass = scan.pass(Direction::Lowest);
-        let mut next = 1;
+        let mut found = None;
         while next <= slots {
             let taken = pass.next_taken();
             let end = taken.map_or(slots, |t| (t - 1).min(slots));
-            while next <= end {
-                if self.reserve(scan, next, Some(&pass))? {
-                    pass.done();
-                    return Ok(Some(next));
-                }
-                next += 1;
-            }
+            found = self.first_free(scan, &pass, next, end);
             match taken {
-                Some(t) => next = next.max(t + 1),
-                None => break,
+                Some(t) if found.is_none() => next = next.max(pass.skip(t) + 1),
+                _ => break,
             }
         }
         pass.done();
-        Ok(None)
+        found
     }
 
-    /// Takes a slot's lock if nobody else has it. To a cap that only observes a full lock table is no error.
-    fn take(&self, tag: Tag) -> bool {
-        match self.rule.observes() {
-            true => tag.try_quietly(false),
-            false => tag.try_acquire(false),
-        }
+    /// Reserves the first of some slots that the pass has found free.
+    fn first_free(&mut self, scan: &Scan, pass: &Pass, next: i64, end: i64) -> Option<i64> {
+        // What a pass found free need not be looked at again if nobody has committed since.
+        let is_taken = |slot| !pass.is_current() && scan.is_taken(slot);
+        let found = (next..=end).find(|slot| self.reserve(*slot, || is_taken(*slot)))?;
+        self.keep_spare(pass.moment(), found + 1, end);
+        Some(found)
     }
 
-    /// Reserves a slot that looked free, if it still is and nobody else has it. The pass that found
-    /// it free need not be repeated if nobody has committed since.
-    fn reserve(&mut self, scan: &Scan, slot: i64, pass: Option<&Pass>) -> Result<bool, Report> {
-        let is_taken = || !pass.is_some_and(Pass::is_current) && scan.is_taken(slot);
+    /// Takes a slot's lock if nobody else has it; whether it is a new one. To a cap that only observes a full lock table
+    /// is no error.
+    fn take(&self, tag: Tag) -> Option<bool> {
+        tag.try_take(self.rule.observes())
+    }
+
+    /// Reserves a slot that looked free, if nobody else has it and, once it is locked, it still is.
+    fn reserve(&mut self, slot: i64, is_taken: impl FnOnce() -> bool) -> bool {
         if !self.single {
             let taken = is_taken();
             self.overtaken |= taken;
-            return Ok(!taken);
+            return !taken;
         }
         let tag = slot_tag(self.table, self.rule, self.key, slot);
-        let held = tag.is_held(false);
-        if !held && !self.take(tag) {
+        let Some(new) = self.take(tag) else {
             self.reserved = self.reserved.or(Some(slot));
-            return Ok(false);
-        }
+            return false;
+        };
         if is_taken() {
             self.overtaken = true;
-            if !held {
-                tag.release(false);
-            }
-            return Ok(false);
+            // One that was held before stays held.
+            tag.release(false);
+            return false;
         }
-        if !held {
+        if new {
             locking::taken();
         }
-        Ok(true)
+        true
     }
 }

@@ -19,6 +19,7 @@ use crate::pg::error::Report;
 use crate::pg::instant::is_finite;
 use crate::pg::key::KeyValues;
 use crate::pg::memory::{here, Buffer};
+use crate::pg::relation::Table;
 use crate::pg::snapshot::Deciding;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
@@ -69,7 +70,8 @@ fn judge(firing: Firing) -> Result<Row, Report> {
     let waits = lock(firing, rule, &key)?;
     let is_refused = here(|memory| {
         let mut spans = Buffer::new(memory, rule.options.max_rows.min(64) + 2);
-        read(rule, &key, at, rule.reach, past, |span| spans.push(span));
+        let from = From { written: Some(firing.table()), at };
+        read(rule, &key, from, rule.reach, past, |span| spans.push(span));
         exceeds(sorted(rule, past, &mut spans), at, rule.options.max_rows)
     });
     if is_refused {
@@ -118,24 +120,31 @@ fn time_before(rule: &Rule, firing: Firing, key: &KeyValues) -> Option<i64> {
     (!old.has_null() && rule.key.same_image(&old, key)).then_some(at)
 }
 
+/// Where reading begins: around this time, on behalf of a writer of this table.
+#[derive(Clone, Copy)]
+struct From<'t> {
+    written: Option<Table<'t>>,
+    at: i64,
+}
+
 /// Reads the rows of a key that may share a period with one at `from`, and those up to `ahead`
 /// after it, in every leaf that can hold some, as of one moment; and a row's own `past`, which no
 /// index holds any more.
 fn read(
     rule: &Rule,
     key: &KeyValues,
-    from: i64,
+    from: From,
     ahead: i64,
     past: Option<i64>,
     mut each: impl FnMut(Span),
 ) {
     let snapshot = Deciding::take();
-    let (low, high) = (from.saturating_sub(rule.reach), from.saturating_add(ahead));
+    let (low, high) = (from.at.saturating_sub(rule.reach), from.at.saturating_add(ahead));
     if let Some(at) = past.filter(|at| (low..=high).contains(at)) {
         each(Span { at, end: rule.clock.plus(at, rule.period) });
     }
     for leaf in rule.leaves {
-        leaf.read(snapshot, key, low, |at| {
+        leaf.read(from.written, snapshot, key, low, |at| {
             let inside = at <= high;
             if inside && is_finite(at) {
                 each(Span { at, end: rule.clock.plus(at, rule.period) });
@@ -168,7 +177,7 @@ pub fn first_allowed(rule: &Rule, key: &KeyValues, from: i64, judged: Option<Jud
         loop {
             spans.clear();
             let mut left_out = judged.is_none();
-            read(rule, key, from, ahead, past, |span| {
+            read(rule, key, From { written: None, at: from }, ahead, past, |span| {
                 if !left_out && judged.is_some_and(|row| row.at == span.at) {
                     left_out = true;
                 } else {

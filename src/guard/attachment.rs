@@ -12,7 +12,7 @@ use crate::pg::text::PgText;
 use crate::pg::trigger::{find_all, Definition, Timing};
 use crate::pg::trigger_shape::{Fires, Shape};
 use core::fmt::{self, Display, Formatter};
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, Oid};
 
 /// Events, as bits of `pg_trigger.tgtype`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,18 +176,30 @@ pub fn check(trigger: Definition, attachment: &Attachment) -> Result<(), Report>
         .constraint(name))
 }
 
-/// Where a guard's companion fires for an event: a trigger on the same table that executes the
-/// companion's function with the same first argument. It is found by what it does, whatever its name.
-/// Plain frames.
+/// Where a guard's companion fires for an event. Plain frames.
 pub fn companion(guard: Definition, companion: &Attachment, event: Events) -> Fires {
-    find_all(guard.table(), companion.function)
-        .filter(|found| {
-            let shape = found.shape();
-            companion.fits(shape)
-                && shape.kind & event.0 != 0
-                && found.argument(0) == guard.argument(0)
-        })
-        .fold(Fires::NEVER, |fires, found| fires.or(found.fires()))
+    companions(guard, companion, event).fold(Fires::NEVER, |fires, found| fires.or(found.fires()))
+}
+
+/// The companion of a guard for an event where it has one alone that fires in the same sessions as the guard. Plain
+/// frames.
+pub fn only_companion(guard: Definition, companion: &Attachment, event: Events) -> Option<Oid> {
+    let mut found = companions(guard, companion, event);
+    let first = found.next().filter(|first| first.fires() == guard.fires())?;
+    found.next().is_none().then(|| first.id())
+}
+
+/// A guard's companions for an event: triggers on the same table that execute the companion's function with the same
+/// first argument. They are found by what they do, whatever their names.
+fn companions<'t>(
+    guard: Definition<'t>,
+    companion: &'t Attachment,
+    event: Events,
+) -> impl Iterator<Item = Definition<'t>> {
+    find_all(guard.table(), companion.function).filter(move |found| {
+        let shape = found.shape();
+        companion.fits(shape) && shape.kind & event.0 != 0 && found.argument(0) == guard.argument(0)
+    })
 }
 
 #[cfg(test)]

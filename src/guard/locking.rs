@@ -34,6 +34,8 @@ struct Held {
     /// The table lock known to be held shared, and the subtransaction in which that was seen. As
     /// long as it is the current one the lock cannot have been released.
     shared: Cell<Option<(Oid, Family, u32)>>,
+    /// The table lock known to be held exclusively, likewise.
+    whole: Cell<Option<(Oid, Family, u32)>>,
     /// The hash of the last single lock taken under `shared`.
     last: Cell<Option<u32>>,
     /// The last key locked in a namespace, and the subtransaction in which it was.
@@ -48,6 +50,7 @@ impl Held {
             self.transaction.set(now);
             self.taken.set(0);
             self.escalated.set(false);
+            self.whole.set(None);
             self.set_shared(None);
             self.last_in_namespace.set(None);
         }
@@ -63,6 +66,23 @@ impl Held {
     fn is_shared(&self, table: Oid, family: Family) -> bool {
         self.follow_transaction();
         self.shared.get() == Some((table, family, subtransaction_number()))
+    }
+
+    /// Whether all locks of the table are held as one: asked of the lock manager once in a subtransaction.
+    #[inline]
+    fn has_whole(&self, table: Oid, family: Family) -> bool {
+        if !self.escalated.get() {
+            return false;
+        }
+        let here = Some((table, family, subtransaction_number()));
+        if self.whole.get() == here {
+            return true;
+        }
+        let held = Tag::table(table, family).is_held(false);
+        if held {
+            self.whole.set(here);
+        }
+        held
     }
 
     /// Whether the transaction surely holds no lock of a key or slot yet, single or of a whole table. Counts are
@@ -84,6 +104,7 @@ static HELD: PerBackend<Held> = PerBackend::new(Held {
     taken: Cell::new(0),
     escalated: Cell::new(false),
     shared: Cell::new(None),
+    whole: Cell::new(None),
     last: Cell::new(None),
     last_in_namespace: Cell::new(None),
 });
@@ -97,7 +118,7 @@ pub const TOO_MANY: &str = "Raise max_locks_per_transaction, or lower raceguard.
 pub fn prepare(table: Oid, family: Family, whose: Definition) -> Result<bool, Report> {
     let whole = Tag::table(table, family);
     let shared = HELD.is_shared(table, family);
-    if HELD.escalated.get() && whole.is_held(false) {
+    if HELD.has_whole(table, family) {
         return Ok(false);
     }
     if !shared {
@@ -250,6 +271,9 @@ pub fn lock(family: Family, table: Oid, hash: u32, whose: Definition) -> Result<
     let tag = Tag::single(family, table, hash);
     let shared = HELD.is_shared(table, family);
     if shared && HELD.last.get() == Some(hash) {
+        return Ok(());
+    }
+    if HELD.has_whole(table, family) {
         return Ok(());
     }
     // Past the first lock of a (sub)transaction the lock manager is asked once, held or not.

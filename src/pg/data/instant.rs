@@ -63,6 +63,9 @@ impl Clock {
     /// column that is the first date not before it.
     #[inline]
     pub fn plus(self, instant: i64, period: Period) -> i64 {
+        if let (Some(moved), false) = (period.after(instant), self == Clock::Date) {
+            return moved;
+        }
         // SAFETY: the function takes a timestamp and an interval.
         let moved = unsafe {
             let (instant, period) = (Datum::from(instant), Datum::from(period.0));
@@ -159,6 +162,10 @@ fn next_midnight(instant: i64) -> i64 {
     -(-instant).div_euclid(DAY) * DAY
 }
 
+/// The first instant of a timestamp, and the first after the last: timestamp.h's MIN_TIMESTAMP and END_TIMESTAMP.
+const FIRST: i64 = -211_813_488_000_000_000;
+const END: i64 = 9_223_371_331_200_000_000;
+
 impl Period {
     /// Reads a period from its text, in the current memory context.
     pub fn parse(text: &str) -> Period {
@@ -183,6 +190,16 @@ impl Period {
         self.parts() != [i32::MAX as i64, i32::MAX as i64, i64::MAX]
     }
 
+    /// An instant and the period, where that is a sum: without months a day has 24 hours on these clocks. `None` also where
+    /// Postgres would say that the result is out of range.
+    #[inline]
+    fn after(self, instant: i64) -> Option<i64> {
+        let [month, day, time] = self.parts();
+        let moved = instant.checked_add(day.checked_mul(DAY)?.checked_add(time)?)?;
+        (month == 0 && (FIRST..END).contains(&instant) && (FIRST..END).contains(&moved))
+            .then_some(moved)
+    }
+
     fn parts(self) -> [i64; 3] {
         // SAFETY: made by `parse`.
         let interval = unsafe { &*self.0 };
@@ -192,7 +209,23 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
-    use super::{next_midnight, DAY};
+    use super::{next_midnight, Period, DAY, END, FIRST};
+    use pgrx::pg_sys::Interval;
+
+    #[test]
+    fn a_period_without_months_is_a_length() {
+        let of = |month, day, time| Interval { month, day, time };
+        let after = |mut interval: Interval, at| Period(&raw mut interval).after(at);
+        assert_eq!(after(of(0, 7, 5), 1), Some(7 * DAY + 6));
+        assert_eq!(after(of(0, 7, 5), -8 * DAY), Some(5 - DAY));
+        assert_eq!(after(of(1, 0, 0), 1), None);
+        assert_eq!(after(of(0, 1, 0), END - DAY), None);
+        assert_eq!(after(of(0, 1, 0), END - DAY - 1), Some(END - 1));
+        assert_eq!(after(of(0, 1, 0), FIRST), Some(FIRST + DAY));
+        for outside in [i64::MIN, FIRST - 1, END, i64::MAX] {
+            assert_eq!(after(of(0, 1, 0), outside), None);
+        }
+    }
 
     #[test]
     fn a_period_on_dates_ends_at_a_midnight() {

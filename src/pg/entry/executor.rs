@@ -131,6 +131,24 @@ pub(super) fn upsert(firing: Firing) -> Option<(*mut pg_sys::EState, *mut pg_sys
     }
 }
 
+/// Whether the statement is a plain INSERT that puts in each row that its BEFORE triggers let through, or
+/// fails: none with ON CONFLICT. `false` where it cannot be told.
+pub fn inserts_every_row(firing: Firing) -> bool {
+    // SAFETY: the state and the plan it points at live until the statement ends; the node's tag is checked before it is
+    // read as a ModifyTable.
+    unsafe {
+        let Some(state) = state(firing) else { return false };
+        let plan = (*state).es_plannedstmt;
+        if plan.is_null() || (*plan).planTree.is_null() || (*plan).hasModifyingCTE {
+            return false;
+        }
+        let top = (*plan).planTree as *const pg_sys::ModifyTable;
+        (*top).plan.type_ == pg_sys::NodeTag::T_ModifyTable
+            && (*top).operation == pg_sys::CmdType::CMD_INSERT
+            && (*top).onConflictAction == pg_sys::OnConflictAction::ONCONFLICT_NONE
+    }
+}
+
 /// The running statement's own copy of the triggers of the relation on which one of them fires.
 pub(super) fn triggers(firing: Firing) -> Option<*mut pg_sys::TriggerDesc> {
     // SAFETY: the state and all it points at live until the statement ends.

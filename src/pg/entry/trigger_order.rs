@@ -85,6 +85,22 @@ pub fn turn_off(firing: Firing, trigger: Oid) -> bool {
     }
 }
 
+/// Turns a trigger on again that [`turn_off`] has turned off, and that fires as the one that is firing does; whether
+/// it is on. Plain frames.
+pub fn turn_on(firing: Firing, trigger: Oid) -> bool {
+    let Some(copy) = executor::triggers(firing) else { return false };
+    // SAFETY: as in `turn_off`.
+    unsafe {
+        let all = || (0..(*copy).numtriggers as usize).map(|i| (*copy).triggers.add(i));
+        let own = all().find(|copied| (**copied).tgoid == firing.definition().id());
+        let found = all().find(|copied| (**copied).tgoid == trigger);
+        own.zip(found).is_some_and(|(own, found)| {
+            (*found).tgenabled = (*own).tgenabled;
+            true
+        })
+    }
+}
+
 /// The running statement's copy of the triggers of the table that fires, where it is a copy of what the table
 /// has now.
 fn current_copy(firing: Firing) -> Option<*mut pg_sys::TriggerDesc> {

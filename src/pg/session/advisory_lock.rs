@@ -135,6 +135,16 @@ impl Tag {
         self.lock(shared, true, false) != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
     }
 
+    /// Takes the lock, exclusively, if nobody else has it; whether it is a new one, not held before. A full lock table is
+    /// an ERROR, or looks like a lock that somebody else holds.
+    #[inline]
+    pub fn try_take(self, quietly: bool) -> Option<bool> {
+        match self.lock(false, true, !quietly) {
+            pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL => None,
+            result => Some(result == pg_sys::LockAcquireResult::LOCKACQUIRE_OK),
+        }
+    }
+
     /// With `full_is_error` a full lock table is an ERROR, and comes back as NOT_AVAIL otherwise, which
     /// without `dont_wait` can mean nothing else.
     #[inline]

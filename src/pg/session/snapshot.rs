@@ -1,6 +1,7 @@
 //! Which rows a guard sees when it decides.
 
 use super::ffi;
+use crate::pg::session::advisory_lock::{subtransaction_number, transaction_number};
 use core::ffi::c_int;
 use pgrx::pg_sys::{self, Snapshot, SnapshotData};
 
@@ -42,6 +43,12 @@ impl Deciding {
         }
     }
 
+    /// When it was taken.
+    pub fn moment(self) -> Standstill {
+        // SAFETY: the snapshot is registered.
+        Standstill::of(self.completed, unsafe { (*self.snapshot).curcid } - 1)
+    }
+
     #[inline]
     pub(in crate::pg) fn as_raw(self) -> Snapshot {
         self.snapshot
@@ -64,6 +71,30 @@ impl Ended {
     pub fn now() -> Ended {
         // SAFETY: the latest snapshot is only read.
         unsafe { Ended((*ffi::GetLatestSnapshot()).snapXactCompletionCount) }
+    }
+}
+
+/// A time during which nothing that others wrote has come to be committed or gone, and this session has run one
+/// command in one subtransaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standstill {
+    ended: u64,
+    command: u32,
+    transaction: u32,
+    subtransaction: u32,
+}
+
+impl Standstill {
+    #[inline]
+    pub fn now() -> Standstill {
+        // SAFETY: reads the state of the transaction.
+        Standstill::of(Ended::now().0, unsafe { ffi::GetCurrentCommandId(false) })
+    }
+
+    #[inline]
+    fn of(ended: u64, command: u32) -> Standstill {
+        let (transaction, subtransaction) = (transaction_number(), subtransaction_number());
+        Standstill { ended, command, transaction, subtransaction }
     }
 }
 

@@ -28,6 +28,36 @@ pub fn listen(listener: &'static Listener) {
     }
 }
 
+/// Calls a function from now on whenever a transaction or subtransaction has been rolled back. It calls nothing of
+/// Postgres.
+pub fn listen_for_rollbacks(listener: &'static fn()) {
+    let listener = (&raw const *listener).cast_mut().cast::<c_void>();
+    // SAFETY: as in `listen`.
+    unsafe {
+        ffi::RegisterXactCallback(Some(transaction_undone), listener);
+        ffi::RegisterSubXactCallback(Some(subtransaction_undone), listener);
+    }
+}
+
+unsafe extern "C-unwind" fn transaction_undone(event: pg_sys::XactEvent::Type, arg: *mut c_void) {
+    if event == pg_sys::XactEvent::XACT_EVENT_ABORT {
+        // SAFETY: the argument is what `listen_for_rollbacks` registered.
+        unsafe { (*arg.cast::<fn()>())() }
+    }
+}
+
+unsafe extern "C-unwind" fn subtransaction_undone(
+    event: pg_sys::SubXactEvent::Type,
+    _sub: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    arg: *mut c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // SAFETY: as in `transaction_undone`.
+        unsafe { (*arg.cast::<fn()>())() }
+    }
+}
+
 unsafe extern "C-unwind" fn transaction_ended(event: pg_sys::XactEvent::Type, arg: *mut c_void) {
     use pg_sys::XactEvent::*;
     // SAFETY: the argument is what `listen` registered.

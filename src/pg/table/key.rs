@@ -72,6 +72,9 @@ const NO_EXPRESSION: Expression = (core::ptr::null_mut(), core::ptr::null_mut())
 /// How many columns a key may have: as many as an index.
 pub const MAX_PARTS: usize = pg_sys::INDEX_MAX_KEYS as usize;
 
+/// How many columns a key has for [`Key::words`].
+pub const FEW: usize = 4;
+
 /// The values of a key in one row; `None` is NULL.
 #[derive(Clone, Copy)]
 pub struct KeyValues {
@@ -152,6 +155,19 @@ impl<'k> Key<'k> {
                 ffi::datum_image_eq(*a, *b, (*entry).typbyval, (*entry).typlen as c_int)
             }
         })
+    }
+
+    /// The key's values where they are a few machine words, equal ones of which are equal keys.
+    #[inline]
+    pub fn words(&self, key: &KeyValues) -> Option<[usize; FEW]> {
+        let mut words = [0; FEW];
+        if key.count > FEW || key.any_null || !self.parts.iter().all(|part| part.by_value) {
+            return None;
+        }
+        for (word, value) in words.iter_mut().zip(key.as_slice()) {
+            *word = value.value();
+        }
+        Some(words)
     }
 
     /// The key as an error names it, `("userId")=(42)`; `None` where the caller may not see it:

@@ -9,6 +9,7 @@ use super::index_list;
 use super::key::{Key, KeyValues, MAX_PARTS};
 use super::numbered_scan::Scan;
 use super::relation::Table;
+use super::scan_row::ScanRow;
 use crate::pg::base::error::Report;
 use crate::pg::base::memory::{here, Buffer, Memory};
 use crate::pg::base::sqlstate;
@@ -54,11 +55,11 @@ pub struct NumberedIndex<'m> {
     /// The predicate without its conditions on the number; `None` if nothing else is left.
     pub predicate: Option<Key<'m>>,
     /// Equality conditions on the key's parts, and as the last one on the number: equality with a slot, and
-    /// "not below" among numbers that go on. Scans write their values here; a scan copies them when it
-    /// begins, so one set serves all.
+    /// "not below" among numbers that go on. Behind them the same once more with "not below" at the end. Scans
+    /// write their values here; a scan copies them when it begins, so one set serves all.
     conditions: *mut pg_sys::ScanKeyData,
-    /// Where scans put the rows they find; empty between scans.
-    row: *mut *mut pg_sys::TupleTableSlot,
+    /// Where scans put the rows they find.
+    row: ScanRow<'m>,
     number: Column,
 }
 
@@ -212,24 +213,12 @@ unsafe fn compile<'m>(
         let expressions = ffi::RelationGetIndexExpressions(index);
         let key = Key::of_index(table, index, expressions, count - 1, memory);
         let conditions =
-            ffi::palloc(count * size_of::<pg_sys::ScanKeyData>()) as *mut pg_sys::ScanKeyData;
+            ffi::palloc(2 * count * size_of::<pg_sys::ScanKeyData>()) as *mut pg_sys::ScanKeyData;
         for i in 0..count {
-            let (family, input) = (*(*index).rd_opfamily.add(i), *(*index).rd_opcintype.add(i));
-            let strategy = match form {
-                IndexForm::Numbers if i + 1 == count => pg_sys::BTGreaterEqualStrategyNumber,
-                _ => pg_sys::BTEqualStrategyNumber,
-            };
-            let operator = ffi::get_opfamily_member(family, input, input, strategy as i16);
-            ffi::ScanKeyEntryInitialize(
-                conditions.add(i),
-                0,
-                i as i16 + 1,
-                strategy as u16,
-                input,
-                *(*index).rd_indcollation.add(i),
-                ffi::get_opcode(operator),
-                Datum::null(),
-            );
+            let of_slots = form == IndexForm::Slots;
+            let last = i + 1 == count;
+            condition(index, i, last && !of_slots, conditions.add(i));
+            condition(index, i, last, conditions.add(count + i));
         }
         let mut rest: *mut pg_sys::List = core::ptr::null_mut();
         for (node, uses) in predicate_conditions(index) {
@@ -238,19 +227,42 @@ unsafe fn compile<'m>(
                 rest = ffi::lappend(rest, node as *mut _);
             }
         }
-        let row = ffi::palloc(size_of::<*mut pg_sys::TupleTableSlot>()) as *mut _;
-        *row = ffi::MakeSingleTupleTableSlot(
-            ffi::CreateTupleDescCopyConstr((*table.as_raw()).rd_att),
-            ffi::table_slot_callbacks(table.as_raw()),
-        );
         NumberedIndex {
             oid: (*index).rd_id,
             key,
             predicate: (!rest.is_null()).then(|| Key::of_conditions(rest, memory)),
             conditions,
-            row,
+            row: ScanRow::new(table, memory),
             number,
         }
+    }
+}
+
+/// Makes a condition on a column of the index, equality or "not below".
+unsafe fn condition(
+    index: pg_sys::Relation,
+    i: usize,
+    not_below: bool,
+    to: *mut pg_sys::ScanKeyData,
+) {
+    let strategy = match not_below {
+        true => pg_sys::BTGreaterEqualStrategyNumber,
+        false => pg_sys::BTEqualStrategyNumber,
+    };
+    // SAFETY: as in `compile`; there is room for one more condition.
+    unsafe {
+        let (family, input) = (*(*index).rd_opfamily.add(i), *(*index).rd_opcintype.add(i));
+        let operator = ffi::get_opfamily_member(family, input, input, strategy as i16);
+        ffi::ScanKeyEntryInitialize(
+            to,
+            0,
+            i as i16 + 1,
+            strategy as u16,
+            input,
+            *(*index).rd_indcollation.add(i),
+            ffi::get_opcode(operator),
+            Datum::null(),
+        );
     }
 }
 
@@ -300,24 +312,6 @@ impl NumberedIndex<'_> {
         })
     }
 
-    /// The row for a new scan. One that is not empty was left by a scan that an ERROR ended: its
-    /// buffer is no longer pinned, so it must not be cleared but is given up.
-    #[inline]
-    unsafe fn empty_row(&self) -> *mut pg_sys::TupleTableSlot {
-        // SAFETY: made in `compile`, replaced only here by one of the same kind.
-        unsafe {
-            let row = *self.row;
-            if (*row).tts_flags & pg_sys::TTS_FLAG_EMPTY as u16 == 0 {
-                let caller = pg_sys::CurrentMemoryContext;
-                pg_sys::CurrentMemoryContext = (*row).tts_mcxt;
-                *self.row =
-                    ffi::MakeSingleTupleTableSlot((*row).tts_tupleDescriptor, (*row).tts_ops);
-                pg_sys::CurrentMemoryContext = caller;
-            }
-            *self.row
-        }
-    }
-
     /// Starts reading the numbers of a key.
     #[inline]
     pub fn open<'t>(&'t self, table: Table<'t>, key: &KeyValues) -> Scan<'t> {
@@ -331,7 +325,7 @@ impl NumberedIndex<'_> {
             Scan {
                 table,
                 index,
-                row: self.empty_row(),
+                row: self.row.empty(),
                 conditions: self.conditions,
                 count: key.as_slice().len(),
                 number: self.number,

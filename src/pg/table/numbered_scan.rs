@@ -2,11 +2,12 @@
 
 use super::ffi;
 use super::relation::Table;
+use super::scan_row::clear;
 use crate::pg::base::error::Report;
 use crate::pg::data::column::{read_integer, Column};
 use crate::pg::data::row_slot::RowSlot;
 use crate::pg::session::advisory_lock::noting_wait;
-use crate::pg::session::snapshot::{dirty, Deciding};
+use crate::pg::session::snapshot::{dirty, Deciding, Standstill};
 use core::ffi::c_int;
 use pgrx::pg_sys::{self, Datum, TransactionId};
 
@@ -91,6 +92,7 @@ impl<'t> Scan<'t> {
     unsafe fn begin(
         &self,
         snapshot: pg_sys::Snapshot,
+        conditions: *mut pg_sys::ScanKeyData,
         count: usize,
         want_entries: bool,
     ) -> pg_sys::IndexScanDesc {
@@ -109,7 +111,7 @@ impl<'t> Scan<'t> {
             );
             // The scan makes room for the entries when it is started.
             (*scan).xs_want_itup = want_entries;
-            ffi::index_rescan(scan, self.conditions, count as c_int, core::ptr::null_mut(), 0);
+            ffi::index_rescan(scan, conditions, count as c_int, core::ptr::null_mut(), 0);
             scan
         }
     }
@@ -117,12 +119,37 @@ impl<'t> Scan<'t> {
     /// Reads the taken slots in order.
     #[inline]
     pub fn pass(&self, direction: Direction) -> Pass<'t> {
-        let snapshot = Deciding::take();
         // The whole of a key is read from the index entries; for one slot copying a page of them
         // would not pay.
-        let want_entries = direction == Direction::Lowest;
+        self.pass_under(self.conditions, self.count, direction, direction == Direction::Lowest)
+    }
+
+    /// Reads the taken slots in order, from this one on.
+    #[inline]
+    pub fn pass_from(&self, slot: i64) -> Pass<'t> {
+        // SAFETY: the second set of conditions stands behind the first, and is as long.
+        let conditions = unsafe {
+            let (parts, from) = (self.conditions, self.conditions.add(self.count + 1));
+            for i in 0..self.count {
+                (*from.add(i)).sk_argument = (*parts.add(i)).sk_argument;
+            }
+            (*from.add(self.count)).sk_argument = Datum::from(slot);
+            from
+        };
+        self.pass_under(conditions, self.count + 1, Direction::Lowest, false)
+    }
+
+    #[inline]
+    fn pass_under(
+        &self,
+        conditions: *mut pg_sys::ScanKeyData,
+        count: usize,
+        direction: Direction,
+        want_entries: bool,
+    ) -> Pass<'t> {
+        let snapshot = Deciding::take();
         // SAFETY: as in `begin`; the snapshot is registered until `Pass::done`.
-        let scan = unsafe { self.begin(snapshot.as_raw(), self.count, want_entries) };
+        let scan = unsafe { self.begin(snapshot.as_raw(), conditions, count, want_entries) };
         Pass {
             scan,
             snapshot,
@@ -158,7 +185,7 @@ impl<'t> Scan<'t> {
         // SAFETY: as in `begin`; the condition on the number follows those on the key.
         unsafe {
             (*self.conditions.add(self.count)).sk_argument = Datum::from(number);
-            let scan = self.begin(snapshot.as_raw(), self.count + 1, false);
+            let scan = self.begin(snapshot.as_raw(), self.conditions, self.count + 1, false);
             let found = read(ffi::index_getnext_slot(scan, direction.of_scan(), self.row));
             ffi::index_endscan(scan);
             clear(self.row);
@@ -177,7 +204,7 @@ impl<'t> Scan<'t> {
         // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
         // the row just returned in xmin and xmax.
         unsafe {
-            let scan = self.begin(&mut snapshot, self.count, false);
+            let scan = self.begin(&mut snapshot, self.conditions, self.count, false);
             let mut taken = 0;
             let mut group = Group::default();
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
@@ -222,6 +249,17 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// The file that holds the index: another one after TRUNCATE or REINDEX.
+    pub fn file(&self) -> u32 {
+        // SAFETY: the index is open.
+        unsafe {
+            #[cfg(not(since_pg16))]
+            return (*self.index).rd_node.relNode.to_u32();
+            #[cfg(since_pg16)]
+            return (*self.index).rd_locator.relNumber.to_u32();
+        }
+    }
+
     /// Closes the index.
     #[inline]
     pub fn close(self) {
@@ -235,6 +273,12 @@ impl Pass<'_> {
     #[inline]
     pub fn is_current(&self) -> bool {
         self.snapshot.is_current()
+    }
+
+    /// When its snapshot was taken.
+    #[inline]
+    pub fn moment(&self) -> Standstill {
+        self.snapshot.moment()
     }
 
     /// The next taken slot. Its number is read from the index entry: taking the row apart to its last
@@ -258,9 +302,7 @@ impl Pass<'_> {
                 }
             }
             self.found += 1;
-            let (entry, desc) = ((*self.scan).xs_itup, (*self.scan).xs_itupdesc);
-            let value = ffi::nocache_index_getattr(entry, (*self.scan).numberOfKeys + 1, desc);
-            Some(read_integer(value, self.number.type_oid))
+            Some(self.number_of((*self.scan).xs_itup))
         }
     }
 
@@ -285,6 +327,61 @@ impl Pass<'_> {
         }
     }
 
+    /// The last of the taken slots that follow `slot`, which was found last, without a gap: as far as the page of
+    /// the index that the scan has in hand goes, and its rows are visible to all. Going from entry to entry by
+    /// the access method takes several times as long.
+    #[inline]
+    pub fn skip(&mut self, slot: i64) -> i64 {
+        // SAFETY: the scan is open.
+        match self.found > MANY && unsafe { (*self.scan).xs_want_itup } {
+            true => self.skip_within_page(slot),
+            false => slot,
+        }
+    }
+
+    /// The map is asked once for a block: the entries of the page were in the index before that, and its bit was
+    /// cleared before they were (see [`Pass::is_visible_to_all`]).
+    fn skip_within_page(&mut self, slot: i64) -> i64 {
+        let (mut last, mut visible) = (slot, pg_sys::InvalidBlockNumber);
+        // SAFETY: the index is a btree, whose scan keeps what it has read of a page in `items`, up to `lastItem`, and
+        // the entries in `currTuples`; `itemIndex` is that of the entry handed out last.
+        unsafe {
+            let state = (*self.scan).opaque as *mut pg_sys::BTScanOpaqueData;
+            let position = &raw mut (*state).currPos;
+            while (*position).itemIndex < (*position).lastItem {
+                let item = (*position).items.as_ptr().add((*position).itemIndex as usize + 1);
+                let place = &raw const (*item).heapTid;
+                let block =
+                    pgrx::itemptr::item_pointer_get_block_number_no_check(core::ptr::read(place));
+                if block != visible {
+                    if !self.is_visible_to_all(place.cast_mut()) {
+                        break;
+                    }
+                    visible = block;
+                }
+                let entry = (*state).currTuples.add((*item).tupleOffset as usize);
+                let found = self.number_of(entry.cast());
+                if !(last..=last + 1).contains(&found) {
+                    break;
+                }
+                (*position).itemIndex += 1;
+                last = found;
+            }
+        }
+        last
+    }
+
+    /// The number in an index entry: it follows the key and is never NULL.
+    #[inline]
+    unsafe fn number_of(&self, entry: pg_sys::IndexTuple) -> i64 {
+        // SAFETY: the caller passes an entry of the scan.
+        unsafe {
+            let desc = (*self.scan).xs_itupdesc;
+            let value = ffi::nocache_index_getattr(entry, (*self.scan).numberOfKeys + 1, desc);
+            read_integer(value, self.number.type_oid)
+        }
+    }
+
     /// Ends the pass.
     #[inline]
     pub fn done(self) {
@@ -297,16 +394,6 @@ impl Pass<'_> {
             }
         }
         self.snapshot.done();
-    }
-}
-
-/// ExecClearTuple: lets go of the buffer the row was in.
-unsafe fn clear(row: *mut pg_sys::TupleTableSlot) {
-    // SAFETY: the slot was made by table_slot_create.
-    unsafe {
-        if let Some(clear) = (*(*row).tts_ops).clear {
-            clear(row);
-        }
     }
 }
 

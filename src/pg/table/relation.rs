@@ -337,3 +337,27 @@ impl Table<'_> {
         unsafe { (*(*self.0).rd_rel).reltype }
     }
 }
+
+impl Table<'_> {
+    /// A number that differs after this session has deleted rows of the table: what Postgres counts for its statistics.
+    /// Two may be equal by chance where it has handed the counts on meanwhile, and are where it does not count.
+    pub fn deletions_of_session(self) -> i64 {
+        // SAFETY: the counts of an open relation, and of the subtransactions that have written to it, innermost first.
+        unsafe {
+            let info = (*self.0).pgstat_info;
+            if info.is_null() {
+                return 0;
+            }
+            #[cfg(not(since_pg16))]
+            let mut deleted = (*info).t_counts.t_tuples_deleted;
+            #[cfg(since_pg16)]
+            let mut deleted = (*info).counts.tuples_deleted;
+            let mut level = (*info).trans;
+            while !level.is_null() {
+                deleted += (*level).tuples_deleted;
+                level = (*level).upper;
+            }
+            deleted
+        }
+    }
+}

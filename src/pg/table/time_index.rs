@@ -2,9 +2,10 @@
 
 use super::ffi;
 use super::index_list;
-use super::key::{Key, KeyValues, MAX_PARTS};
+use super::key::{Key, KeyValues, Runs};
 use super::partitions;
 use super::relation::Table;
+use super::scan_row::{clear, ScanRow};
 use crate::pg::base::error::Report;
 use crate::pg::base::memory::{Buffer, Memory};
 use crate::pg::base::sqlstate;
@@ -24,8 +25,13 @@ pub struct TimeIndex<'m> {
     predicate: Option<Key<'m>>,
     at: Column,
     clock: Clock,
-    /// Equality on the key's parts, and "not before" on the time as the last.
-    conditions: &'m [pg_sys::ScanKeyData],
+    /// Equality on the key's parts, and "not before" on the time as the last. A scan writes its values here, and
+    /// copies them when it begins.
+    conditions: *mut pg_sys::ScanKeyData,
+    /// Where scans put the rows they find.
+    row: ScanRow<'m>,
+    /// Nothing that key or predicate run could drop the index.
+    harmless: bool,
 }
 
 /// Finds the index of a cooldown: a valid btree whose columns are the key's parts and the time,
@@ -38,15 +44,18 @@ pub fn find<'m>(
     clock: Clock,
     memory: Memory<'m>,
 ) -> Option<TimeIndex<'m>> {
+    let runs = predicate.map_or(Runs::Nothing, |predicate| predicate.runs()).max(key.runs());
+    let harmless = runs <= Runs::BuiltIn;
     index_list::find(table, |index| {
         // SAFETY: the index is open while it is looked at.
-        let (oid, conditions) = unsafe {
+        let (index, conditions) = unsafe {
             if !has_shape(index, key, at) || !covers(index, predicate) {
                 return None;
             }
             ((*index).rd_id, conditions(index, memory))
         };
-        Some(TimeIndex { table: table.oid(), index: oid, predicate, at, clock, conditions })
+        let (table, row) = (table.oid(), ScanRow::new(table, memory));
+        Some(TimeIndex { table, index, predicate, at, clock, conditions, row, harmless })
     })
 }
 
@@ -94,7 +103,7 @@ unsafe fn covers(index: pg_sys::Relation, predicate: Option<Key>) -> bool {
     }
 }
 
-unsafe fn conditions<'m>(index: pg_sys::Relation, memory: Memory<'m>) -> &'m [pg_sys::ScanKeyData] {
+unsafe fn conditions(index: pg_sys::Relation, memory: Memory) -> *mut pg_sys::ScanKeyData {
     // SAFETY: the index is open; btree operator families have all five operators for their own
     // input type.
     unsafe {
@@ -128,7 +137,7 @@ unsafe fn conditions<'m>(index: pg_sys::Relation, memory: Memory<'m>) -> &'m [pg
             });
             keys.push(key);
         }
-        keys.into_slice()
+        keys.as_mut_slice().as_mut_ptr()
     }
 }
 
@@ -151,32 +160,34 @@ impl TimeIndex<'_> {
     }
 
     /// Reads the key's times from `low` on in ascending order, as of one deciding moment, until
-    /// `each` says no.
+    /// `each` says no. The table that is written is open already; its indexes may be closed by now.
     pub fn read(
         &self,
+        written: Option<Table>,
         snapshot: Deciding,
         key: &KeyValues,
         low: i64,
         mut each: impl FnMut(i64) -> bool,
     ) {
-        let mut conditions = [pg_sys::ScanKeyData::default(); MAX_PARTS];
-        let count = self.conditions.len();
-        for (i, template) in self.conditions.iter().enumerate() {
-            conditions[i] = *template;
-            conditions[i].sk_argument = match key.as_slice().get(i) {
-                Some(value) => *value,
-                None => self.clock.floor(low),
-            };
-        }
+        let count = key.as_slice().len() + 1;
         // SAFETY: the leaf and its index are opened under a lock that is kept until the
-        // transaction ends; all parts are closed in the reverse order.
+        // transaction ends; all parts are closed in the reverse order. There is a condition for each part of the key,
+        // and one for the time.
         unsafe {
-            let relation = ffi::try_relation_open(self.table, pg_sys::AccessShareLock as c_int);
-            if relation.is_null() || ffi::IndexGetRelation(self.index, true) != self.table {
+            for (i, value) in key.as_slice().iter().enumerate() {
+                (*self.conditions.add(i)).sk_argument = *value;
+            }
+            (*self.conditions.add(count - 1)).sk_argument = self.clock.floor(low);
+            let open = written.filter(|written| written.oid() == self.table).map(Table::as_raw);
+            let share = pg_sys::AccessShareLock as c_int;
+            let relation = open.unwrap_or_else(|| ffi::try_relation_open(self.table, share));
+            if relation.is_null()
+                || !self.harmless && ffi::IndexGetRelation(self.index, true) != self.table
+            {
                 gone().throw()
             }
-            let index = ffi::index_open(self.index, pg_sys::AccessShareLock as c_int);
-            let row = ffi::table_slot_create(relation, core::ptr::null_mut());
+            let index = ffi::index_open(self.index, share);
+            let row = self.row.empty();
             let scan = ffi::index_beginscan(
                 relation,
                 index,
@@ -188,13 +199,7 @@ impl TimeIndex<'_> {
                 #[cfg(since_pg19)]
                 pg_sys::ScanOptions::SO_NONE,
             );
-            ffi::index_rescan(
-                scan,
-                conditions.as_mut_ptr(),
-                count as c_int,
-                core::ptr::null_mut(),
-                0,
-            );
+            ffi::index_rescan(scan, self.conditions, count as c_int, core::ptr::null_mut(), 0);
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
             while ffi::index_getnext_slot(scan, direction, row) {
                 let row = RowSlot::from_raw(row);
@@ -206,9 +211,11 @@ impl TimeIndex<'_> {
                 }
             }
             ffi::index_endscan(scan);
-            ffi::ExecDropSingleTupleTableSlot(row);
+            clear(row);
             ffi::index_close(index, pg_sys::NoLock as c_int);
-            ffi::relation_close(relation, pg_sys::NoLock as c_int);
+            if open.is_none() {
+                ffi::relation_close(relation, pg_sys::NoLock as c_int);
+            }
         }
     }
 }

@@ -180,10 +180,23 @@ pub fn hundred() -> Workload {
     w.keys = 2;
     w.think_us = 300;
     w.statements[0].weight = 20;
+    w.statements.push(several());
     w.invariants.push(exceeded(
         "SELECT user_id, count(*) FROM posts WHERE highlighted GROUP BY 1 HAVING count(*) > 100",
     ));
     w
+}
+
+/// Rows of one statement, which take the slots that the first of them has found.
+fn several() -> Statement {
+    Statement::new(
+        "insert several",
+        4,
+        &["INSERT INTO posts (id, user_id) VALUES ({id}0, {key}), ({id}1, {key}), ({id}2, {key}), \
+           ({id}3, {key}), ({id}4, {key}), ({id}5, {key}) RETURNING id"],
+        &[Effect::Hold],
+    )
+    .places(6)
 }
 
 pub fn append() -> Workload {
@@ -194,6 +207,7 @@ pub fn append() -> Workload {
     ];
     w.keys = 2;
     w.statements[0].weight = 12;
+    w.statements.push(several());
     w.invariants.push(exceeded(
         "SELECT user_id, count(*) FROM posts WHERE highlighted GROUP BY 1 HAVING count(*) > 10",
     ));
