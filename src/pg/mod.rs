@@ -20,7 +20,7 @@ pub use data::{
     version_clock, version_value,
 };
 pub use entry::{
-    call, ddl_event, distribution, executor, finfo, result_set, rule_cache, trigger,
+    call, ddl_event, distribution, executor, finfo, new_in_place, result_set, rule_cache, trigger,
     trigger_catalog, trigger_order, trigger_shape, upsert,
 };
 pub use session::{

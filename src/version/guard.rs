@@ -11,6 +11,7 @@ use crate::guard::settling;
 use crate::pg::error::Report;
 use crate::pg::executor;
 use crate::pg::memory::here;
+use crate::pg::new_in_place::write_in_place;
 use crate::pg::rule_cache;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
@@ -84,7 +85,11 @@ fn bump(firing: Firing) -> Result<Row, Report> {
     if stated == Stated::Value(Some(next)) {
         return Ok(new);
     }
-    Ok(new.with(attno, Some(rule.kind.write(next))))
+    let next = rule.kind.write(next);
+    if write_in_place(firing, attno, next) {
+        return Ok(new);
+    }
+    Ok(new.with(attno, Some(next)))
 }
 
 /// What the row states where the statement's SET list names the version. An action of MERGE that

@@ -9,6 +9,7 @@ mod extension_catalog;
 pub(in crate::pg) mod ffi;
 pub mod finfo;
 mod installed;
+pub mod new_in_place;
 pub mod result_set;
 pub mod rule_cache;
 pub(in crate::pg) mod shard_name;
