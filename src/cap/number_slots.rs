@@ -10,17 +10,55 @@ use crate::pg::error::{tell, Level, Report};
 use crate::pg::guc::max_key_locks;
 use crate::pg::own_transaction::{hindrance, Transactions};
 use crate::pg::result_row::Rows;
-use crate::pg::spi::{one, pinned_search_path, run, without_row_security, Param};
+use crate::pg::spi::{pinned_search_path, run, without_row_security, Param};
+use crate::pg::statement::one_kept;
 use crate::pg::text::Abridged;
+use core::ops::Range;
+use std::time::{Duration, Instant};
 
 function_entry!(raceguard_number_slots, crate::cap::number_slots::number_slots);
 
-/// Pages of the table that one transaction reads.
-const PAGES: i64 = 100;
+/// How much one transaction does, by the time that the ones before have taken.
+struct Pace {
+    /// Pages of the table that it reads.
+    pages: i64,
+    /// Rows that it numbers at most. Fewer than `raceguard.max_key_locks`, past which it would have to wait for
+    /// everybody else's slots while it holds these rows.
+    rows: i64,
+}
 
-/// Rows that one transaction numbers, some 20 ms of work. Fewer than `raceguard.max_key_locks`, past
-/// which it would have to wait for everybody else's slots while it holds these rows.
-const ROWS: i64 = 1000;
+impl Pace {
+    /// How long a transaction should take: others may wait for it.
+    const TIME: Duration = Duration::from_millis(20);
+    const ROWS: i64 = 1000;
+    /// 64 MB, in case nearly no row is to be numbered.
+    const PAGES: i64 = 8192;
+
+    fn begin() -> Pace {
+        Pace { pages: 16, rows: Pace::ROWS }
+    }
+
+    /// How many rows the next one numbers at most.
+    fn limit(&self, key_locks: i64) -> i64 {
+        self.rows.clamp(1, key_locks.max(1))
+    }
+
+    /// Goes on from one that took so long for so many rows; `full` if there were more on its pages.
+    fn adapt(&mut self, took: Duration, rows: i64, full: bool) {
+        let slow = took > 2 * Pace::TIME;
+        // Pages are read as long as there are rows to be numbered on them: once is enough.
+        if slow || full {
+            self.pages = (self.pages / 2).max(1);
+        } else if took < Pace::TIME / 2 && rows < self.rows / 2 {
+            self.pages = (self.pages * 2).min(Pace::PAGES);
+        }
+        if slow {
+            self.rows = (rows / 2).max(1);
+        } else if took < Pace::TIME / 2 {
+            self.rows = (self.rows * 2).min(Pace::ROWS);
+        }
+    }
+}
 
 /// The cap whose rows are numbered.
 struct Numbered {
@@ -39,7 +77,7 @@ impl Numbered {
 }
 
 /// `CALL raceguard.number_slots(target, guard)`: gives every row of a cap that has no slot yet one,
-/// up to a thousand to a transaction. Bumps no version. Serves a cap on a
+/// up to a thousand to a transaction, fewer where they take long. Bumps no version. Serves a cap on a
 /// big table that is written meanwhile.
 ///
 /// The guard chooses the slots, so other writers may go on. Killed, it is simply called again.
@@ -57,21 +95,26 @@ fn number_slots(call: Call) -> Result<Value, Report> {
     let transactions = Transactions::connect()?;
     let mut done = 0;
     let (mut leaf, mut page) = (0, 0);
+    let mut pace = Pace::begin();
     loop {
+        let began = Instant::now();
         let numbered = numbered(call)?;
         let Some(table) = numbered.target.leaves()?.into_iter().nth(leaf) else { break };
         if page >= pages(&table)? {
             (leaf, page) = (leaf + 1, 0);
             continue;
         }
-        let limit = i64::from(max_key_locks()).clamp(1, ROWS);
-        let rows = batch(&numbered, &table, page, limit)?;
+        let limit = pace.limit(max_key_locks().into());
+        let pages = page..page + pace.pages;
+        let rows = batch(&numbered, &table, &pages, limit)?;
         done += rows;
-        if rows < limit {
-            page += PAGES;
-        }
         transactions.commit()?;
         transactions.forget()?;
+        let full = rows >= limit;
+        if !full {
+            page = pages.end;
+        }
+        pace.adapt(began.elapsed(), rows, full);
     }
     // What others had locked, row by row: waiting for a row while holding others could deadlock.
     loop {
@@ -110,7 +153,7 @@ fn numbered(call: Call) -> Result<Numbered, Report> {
 
 /// How many pages a table has; none where it is just being dropped.
 fn pages(table: &Target) -> Result<i64, Report> {
-    let pages = one(
+    let pages = one_kept(
         "SELECT pg_catalog.pg_relation_size($1) OPERATOR(pg_catalog./) \
                 pg_catalog.current_setting('block_size')::pg_catalog.int8",
         &[Param::Oid(table.oid)],
@@ -121,29 +164,41 @@ fn pages(table: &Target) -> Result<i64, Report> {
 /// Numbers the rows on some pages of a table that nobody has locked; the guard chooses the slots.
 ///
 /// Runs with the caller's search_path, which the table's own triggers may count on.
-fn batch(numbered: &Numbered, table: &Target, page: i64, limit: i64) -> Result<i64, Report> {
+fn batch(
+    numbered: &Numbered,
+    table: &Target,
+    pages: &Range<i64>,
+    limit: i64,
+) -> Result<i64, Report> {
     let _silent = own_writes::begin_rows(table.oid, false);
     let name = &table.qualified;
     let rows = format!(
         "ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT ctid FROM ONLY {name} \
-         WHERE ctid OPERATOR(pg_catalog.>=) '({page},0)'::pg_catalog.tid \
-           AND ctid OPERATOR(pg_catalog.<) '({},0)'::pg_catalog.tid \
-           AND {} AND ({}) LIMIT {limit} FOR UPDATE SKIP LOCKED))",
-        page + PAGES,
+         WHERE ctid OPERATOR(pg_catalog.>=) $1::pg_catalog.tid \
+           AND ctid OPERATOR(pg_catalog.<) $2::pg_catalog.tid \
+           AND {} AND ({}) LIMIT $3 FOR UPDATE SKIP LOCKED))",
         numbered.is_open(),
         numbered.condition
     );
-    update(numbered, table, &rows)
+    let (first, end) = (format!("({},0)", pages.start), format!("({},0)", pages.end));
+    let params = [Param::Text(&first), Param::Text(&end), Param::Int(limit)];
+    update(numbered, table, &rows, &params)
 }
 
 /// Numbers the row in one place, if it still has to be.
 fn row(numbered: &Numbered, table: &Target, place: &str) -> Result<i64, Report> {
     let _silent = own_writes::begin_rows(table.oid, true);
-    update(numbered, table, &format!("ctid OPERATOR(pg_catalog.=) '{place}'::pg_catalog.tid"))
+    let here = "ctid OPERATOR(pg_catalog.=) $1::pg_catalog.tid";
+    update(numbered, table, here, &[Param::Text(place)])
 }
 
 /// Triggers of the table fire, and key and predicate are evaluated, with its owner's rights.
-fn update(numbered: &Numbered, table: &Target, rows: &str) -> Result<i64, Report> {
+fn update(
+    numbered: &Numbered,
+    table: &Target,
+    rows: &str,
+    params: &[Param],
+) -> Result<i64, Report> {
     let (slot, name) = (identifier(&numbered.column), &table.qualified);
     let update = format!(
         "WITH done AS (UPDATE ONLY {name} SET {slot} = NULL \
@@ -152,7 +207,8 @@ fn update(numbered: &Numbered, table: &Target, rows: &str) -> Result<i64, Report
         numbered.is_open(),
         numbered.condition
     );
-    let updated = without_row_security(|| table.in_owners_name(|| one(&update, &[])))?;
+    let updated =
+        without_row_security(|| table.in_owners_name(|| one_kept(update.as_str(), params)))?;
     Ok(updated.unwrap_or(0))
 }
 
@@ -206,4 +262,37 @@ fn refuse_unnumbered(numbered: &Numbered) -> Result<(), Report> {
         "Delete rows of these keys or allow more slots with raceguard.set_cap, then call raceguard.number_slots again."
     ))
     .table(numbered.target.oid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_millis(1);
+    const RIGHT: Duration = Duration::from_millis(20);
+    const SLOW: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn a_transaction_does_as_much_as_its_time_allows() {
+        let mut pace = Pace::begin();
+        assert_eq!(pace.limit(1000), 1000);
+        assert_eq!((pace.limit(10), pace.limit(0)), (10, 1));
+        pace.adapt(RIGHT, 800, false);
+        assert_eq!((pace.pages, pace.rows), (16, 1000));
+        // More rows than it numbers: the rest of its pages is read again.
+        pace.adapt(RIGHT, 1000, true);
+        assert_eq!((pace.pages, pace.rows), (8, 1000));
+        for _ in 0..20 {
+            pace.adapt(QUICK, 0, false);
+        }
+        assert_eq!((pace.pages, pace.rows), (Pace::PAGES, 1000));
+        pace.adapt(SLOW, 900, false);
+        assert_eq!((pace.pages, pace.rows), (Pace::PAGES / 2, 450));
+        for _ in 0..20 {
+            pace.adapt(SLOW, 1, false);
+        }
+        assert_eq!((pace.pages, pace.rows), (1, 1));
+        pace.adapt(QUICK, 1, true);
+        assert_eq!((pace.pages, pace.rows), (1, 2));
+    }
 }

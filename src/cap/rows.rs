@@ -7,7 +7,7 @@ use crate::guard::old_snapshot::refuse_old_rows;
 use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence};
 use crate::guard::target::Target;
 use crate::pg::error::Report;
-use crate::pg::spi::{without_row_security, Param};
+use crate::pg::spi::{with_maintenance_memory, without_row_security, Param};
 
 /// Gives every row inside the cap a slot, or refuses and names the keys that have too many rows.
 /// Rows that have a slot keep it; the others take the free numbers of their key in primary-key
@@ -18,10 +18,67 @@ pub fn number(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
     without_row_security(|| {
         target.in_owners_name(|| refuse_old_rows(target.oid, &target.name, &rows))
     })?;
-    refuse_overfull(target, cap)?;
-    refuse_outside(target, cap, lowest)?;
-    let member = members(target, cap)?;
+    let first = !any_slot(target, cap)?;
+    if !first {
+        refuse_overfull(target, cap)?;
+        refuse_outside(target, cap, lowest)?;
+    }
     let enable = silence(target)?;
+    with_maintenance_memory(|| match first {
+        true => number_all(target, cap),
+        false => number_others(target, cap),
+    })?;
+    target.run_all(&enable)
+}
+
+/// Whether a row has a slot, be it outside the cap.
+fn any_slot(target: &Target, cap: &Cap) -> Result<bool, Report> {
+    let slot = identifier(&cap.column);
+    let any = format!("SELECT FROM {} WHERE {slot} IS NOT NULL LIMIT 1", target.rows());
+    Ok(!run_on_all(target, &any, &[])?.is_empty())
+}
+
+/// Numbers the rows of a table of which none has a slot, in one UPDATE: it sorts them once, and what is more
+/// than the cap allows, which it leaves in slot 0, is looked for afterwards.
+fn number_all(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let slot = identifier(&cap.column);
+    let parts = names(cap.parts, "r.");
+    // A row with a NULL in its key is not capped.
+    run_on_all(
+        target,
+        &format!(
+            "UPDATE {table} AS u SET {slot} = CASE WHEN member.capped AND member.nth > $1 THEN 0 \
+                                                  WHEN member.capped THEN member.nth ELSE 1 END \
+             FROM (SELECT x.tableoid AS place, x.ctid AS spot, num_nulls({parts}) = 0 AS capped, \
+                          row_number() OVER (PARTITION BY {parts} ORDER BY {order}) AS nth FROM {rows}) AS member \
+             WHERE {same_row}",
+            table = target.rows(),
+            order = primary_key(target)?,
+            rows = capped_rows(target, cap),
+            same_row = same_row(target),
+        ),
+        &[Param::Int(cap.slots as i64)],
+    )?;
+    if any_in_slot_zero(target, cap)? {
+        refuse_overfull(target, cap)?;
+        // A key that is not the same twice: no row may stay where it is not counted.
+        number_others(target, cap)?;
+    }
+    Ok(())
+}
+
+/// What says that a row `u` is that of `member`. Of one table the place is the same for all, and is not asked for: the
+/// join takes less.
+fn same_row(target: &Target) -> &'static str {
+    match target.partitioned {
+        true => "u.tableoid = member.place AND u.ctid = member.spot",
+        false => "u.ctid = member.spot",
+    }
+}
+
+/// Numbers the rows that have no slot beside those that have one.
+fn number_others(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let member = members(target, cap)?;
     let slot = identifier(&cap.column);
     let (table, condition) = (target.rows(), cap.condition());
     run_on_all(
@@ -43,7 +100,8 @@ pub fn number(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
                      EXCEPT SELECT {names}, slot FROM member) AS gap \
              ) UPDATE {table} AS u SET {slot} = free.s \
                FROM member JOIN free USING ({names}, nth) \
-               WHERE member.slot IS NULL AND u.tableoid = member.place AND u.ctid = member.spot"
+               WHERE member.slot IS NULL AND {same_row}",
+            same_row = same_row(target),
         ),
         &[],
     )?;
@@ -52,8 +110,8 @@ pub fn number(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
         target,
         &format!("UPDATE {table} SET {slot} = 1 WHERE ({condition}) AND {slot} IS NULL"),
         &[],
-    )?;
-    target.run_all(&enable)
+    )
+    .map(drop)
 }
 
 /// The rows inside the cap whose key has no NULL: place, key parts, slot, how many there are of the

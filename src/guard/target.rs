@@ -12,7 +12,7 @@ use crate::pg::owner;
 use crate::pg::relation::only;
 use crate::pg::result_row::ResultRow;
 use crate::pg::spi::{one, pinned_search_path, run, with_triggers_on_nodes, Param};
-use crate::pg::statement::run_kept;
+use crate::pg::statement::{one_kept, run_kept};
 use pgrx::pg_sys::Oid;
 
 /// A table that can carry a guard and belongs to the caller.
@@ -53,7 +53,7 @@ impl Target {
 
     /// 42501 unless the caller has the rights of the table's owner.
     pub fn require_owner(&self) -> Result<(), Report> {
-        let owned = one("SELECT pg_has_role($1, 'USAGE')", &[Param::Oid(self.owner)])?;
+        let owned = one_kept("SELECT pg_has_role($1, 'USAGE')", &[Param::Oid(self.owner)])?;
         if owned == Some(true) {
             return Ok(());
         }
@@ -73,7 +73,7 @@ impl Target {
 
     /// A table given by its OID, whoever owns it.
     pub fn of(oid: Oid) -> Result<Target, Report> {
-        let rows = run(
+        let rows = run_kept(
             "SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.oid < 16384, \
                     c.relowner \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
@@ -117,7 +117,7 @@ impl Target {
         if !self.partitioned {
             return Ok(vec![self.clone()]);
         }
-        let rows = run(
+        let rows = run_kept(
             "SELECT c.oid, n.nspname, c.relname, c.relowner FROM pg_catalog.pg_partition_tree($1) t \
              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid \
                   AND c.relkind OPERATOR(pg_catalog.=) 'r' \
@@ -166,7 +166,7 @@ impl Target {
     /// rights this one's owner has not: the code of the one would run with the rights of the other. A superuser has
     /// everybody's rights and has trusted nobody by that, so he shares them with superusers only.
     pub fn require_one_owner(&self) -> Result<(), Report> {
-        let others = run(
+        let others = run_kept(
             "WITH RECURSIVE tree(oid) AS ( \
                SELECT $1 UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid) \
              SELECT c.oid, format('%I.%I', n.nspname, c.relname), o.rolname, own.rolname, own.rolsuper \
@@ -205,7 +205,7 @@ impl Target {
 
     /// 42501 unless the owner may look up the table: what runs with his rights names it.
     fn require_schema(&self) -> Result<(), Report> {
-        let rows = run(
+        let rows = run_kept(
             "SELECT n.nspname, pg_get_userbyid($2) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = $1 AND NOT has_schema_privilege($2, n.oid, 'USAGE')",
             &[Param::Oid(self.oid), Param::Oid(self.owner)],

@@ -220,6 +220,13 @@ pub fn pinned_intervalstyle<T>(body: impl FnOnce() -> Result<T, Report>) -> Resu
     with_settings(&[(c"intervalstyle", c"postgres")], body)
 }
 
+/// Runs `body`, a part of DDL, with as much memory for a sort or a hash table as CREATE INDEX has, if that is more.
+pub fn with_maintenance_memory<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    // SAFETY: reads two settings.
+    let kilobytes = unsafe { pg_sys::maintenance_work_mem.max(pg_sys::work_mem) };
+    with_settings(&[(c"work_mem", &c_statement(&kilobytes.to_string())?)], body)
+}
+
 /// Runs `body` with a wait for each lock of at most so many milliseconds, then 55P03.
 pub fn with_lock_timeout<T>(
     milliseconds: i64,

@@ -9,7 +9,7 @@
 
 use super::ffi;
 use super::prepared::Prepared;
-use super::result_row::Rows;
+use super::result_row::{FromCell, Rows};
 use super::spi::{check, datum, result_rows, Param};
 use crate::pg::base::alloc::fallibly;
 use crate::pg::base::encoding::utf8;
@@ -72,6 +72,14 @@ pub fn run_kept(sql: impl Into<String>, params: &[Param]) -> Result<Rows, Report
     }
     prepare(sql.into(), &types)?.0.execute(&values)?;
     result_rows()
+}
+
+/// The first value of the first row of [`run_kept`], `None` for NULL or no row.
+pub fn one_kept<T>(sql: impl Into<String>, params: &[Param]) -> Result<Option<T>, Report>
+where
+    T: for<'a> FromCell<'a>,
+{
+    run_kept(sql, params)?.first().map_or(Ok(None), |row| row.get(0))
 }
 
 /// As [`run_kept`], with each row handed to `visit` as it is stored.
