@@ -100,4 +100,8 @@ def run():
                "client: pgbench with prepared statements, each swap its own transaction. In the "
                f"server: a PL/pgSQL loop with cached plans, {COMMIT_EVERY} swaps in a transaction.")],
         [Target("compare_and_swap against the prepared UPDATE, from a client", 2.5,
-                client[OURS] / client[BY_HAND])])
+                client[OURS] / client[BY_HAND]),
+         Target("compare_and_swap against the prepared UPDATE of the guarded table, in the server", 1.3,
+                server[OURS] / server[BY_HAND_GUARDED]),
+         Target("compare_and_swap against the prepared UPDATE, in the server", 1.3,
+                server[OURS] / server[BY_HAND])])
