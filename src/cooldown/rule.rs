@@ -11,7 +11,7 @@ use crate::pg::distribution::Location;
 use crate::pg::error::{catch, Report};
 use crate::pg::instant::{Clock, Period};
 use crate::pg::key::{self, Key, Runs};
-use crate::pg::memory::{Buffer, Memory};
+use crate::pg::memory::{Buffer, Memory, Scratch};
 use crate::pg::relation::Table;
 use crate::pg::rule_cache::{self, Cached, Last};
 use crate::pg::text::{quote_ident, quote_literal, PgText};
@@ -135,17 +135,23 @@ fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Rule<'r>, Report
             format_args!("\"{bad}\" is missing or is not an option of cooldown_guard."),
         )
     })?;
-    let (key, at, clock, predicate) = compile(table, trigger.name(), &options, memory)?;
+    let (key, at, clock, predicate) = compile(table, trigger.name(), &options, memory, memory)?;
     let place = spread::check_key(table, Some(trigger), spread::COOLDOWN, &key)?;
     let (members, tree) = time_index::family(table, &key, memory);
     let mut leaves = Buffer::new(memory, members.len());
+    let scratch = Scratch::new()?;
     for leaf in members {
-        leaves.push(time_index::with_table(*leaf, |leaf| {
-            let (key, at, clock, predicate) = compile(leaf, trigger.name(), &options, memory)?;
-            time_index::find(leaf, &key, predicate, at, clock, memory)
-                .ok_or_else(|| no_index(trigger, leaf, &options))
+        leaves.push(scratch.distil(memory, |scratch, memory| {
+            time_index::with_table(*leaf, |leaf| {
+                // The index is compared with the key and read without it. Each leaf's rule has all leaves.
+                let (key, at, clock, predicate) =
+                    compile(leaf, trigger.name(), &options, scratch, memory)?;
+                time_index::find(leaf, &key, predicate, at, clock, memory)
+                    .ok_or_else(|| no_index(trigger, leaf, &options))
+            })
         })?);
     }
+    scratch.done()?;
     let period = catch(|| Period::parse(options.period)).ok();
     let period = period.filter(|p| p.is_positive() && p.is_finite()).ok_or_else(|| {
         let problem = format_args!("\"{}\" is not a positive period.", options.period);
@@ -168,15 +174,16 @@ pub fn rule<'t>(trigger: Definition<'t>) -> Result<&'t Rule<'t>, Report> {
     }
 }
 
-pub type Compiled<'m> = (Key<'m>, Column, Clock, Option<Key<'m>>);
+type Compiled<'k, 'm> = (Key<'k>, Column, Clock, Option<Key<'m>>);
 
-/// Key, time column and predicate as they are in one table of the tree.
-pub fn compile<'m>(
+/// Key, in memory of its own, time column and predicate as they are in one table of the tree.
+fn compile<'k, 'm>(
     table: Table,
     trigger: &str,
     options: &Options,
+    key_memory: Memory<'k>,
     memory: Memory<'m>,
-) -> Result<Compiled<'m>, Report> {
+) -> Result<Compiled<'k, 'm>, Report> {
     let at = table.column_named(options.at).ok_or_else(|| {
         errors::guard_column_missing(
             trigger,
@@ -192,17 +199,16 @@ pub fn compile<'m>(
             format_args!("Column \"{}\" is not date, timestamp or timestamptz.", options.at),
         )
     })?;
-    // Postgres's parser raises its errors, a renamed column for one, by itself.
-    let read = |what: &str, shown: &str, text: &str| {
-        catch(|| key::with_pinned_text(|| Ok(key::parse(table, text, memory)?.compile(table))))
-            .and_then(|outcome| outcome)
-            .map_err(|cause| errors::guard_text_broken(trigger, table, what, shown, cause))
+    let broken = |what: &str, shown: &str, cause| {
+        errors::guard_text_broken(trigger, table, what, shown, cause)
     };
-    let key = read("key", options.key, options.key)?;
+    let key =
+        read(table, options.key, key_memory).map_err(|cause| broken("key", options.key, cause))?;
     let predicate = match options.predicate {
         Some(predicate) => {
             let condition = PgText::from_fmt(format_args!("({predicate})"));
-            Some(read("predicate", predicate, condition.as_str())?)
+            let read = read(table, condition.as_str(), memory);
+            Some(read.map_err(|cause| broken("predicate", predicate, cause))?)
         }
         None => None,
     };
@@ -214,6 +220,12 @@ pub fn compile<'m>(
         return Err(key::no_hash_function(part).table(table.oid()));
     }
     Ok((key, at, clock, predicate))
+}
+
+/// A key as it is in the table. Postgres's parser raises its errors, a renamed column for one, by itself.
+fn read<'m>(table: Table, text: &str, memory: Memory<'m>) -> Result<Key<'m>, Report> {
+    catch(|| key::with_pinned_text(|| Ok(key::parse(table, text, memory)?.compile(table))))
+        .and_then(|outcome| outcome)
 }
 
 /// 55000: without its index the guard would have to read the whole table for every row.
