@@ -97,6 +97,7 @@ rust_tests() {
 same_script() {
     local script missing
     script=$("$PG_BIN/pg_config" --sharedir)/extension/raceguard--$(extension_version).sql
+    [ -f "$script" ] || { echo "cargo-pgrx has not made $script"; return 1; }
     missing=$(comm -23 <(extension_sql | sort) <(sort "$script"))
     [ -n "$missing" ] || return 0
     printf '%s\n' "$missing"

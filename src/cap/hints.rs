@@ -70,6 +70,10 @@ pub fn looked(key: KeyAsSeen, next: i64, took: Duration) {
     if !LISTENING.replace(true) {
         listen_for_rollbacks(&FORGET);
     }
+    remember(key, next, took);
+}
+
+fn remember(key: KeyAsSeen, next: i64, took: Duration) {
     let put_off = took.saturating_mul(TIMES).min(LONGEST);
     let hint = Instant::now().checked_add(put_off).map(|until| Bound { key, next, until });
     place(key).set(hint);
@@ -107,14 +111,10 @@ mod tests {
         KeyAsSeen { index: Oid::from(index), file: 1, hash, deletions: 0 }
     }
 
-    // Without a server there is nobody to listen to.
-    fn remember(key: KeyAsSeen, slot: i64, took: Duration) {
-        LISTENING.set(true);
-        looked(key, slot, took);
-    }
-
     #[test]
     fn a_hint_is_of_one_key_as_it_was() {
+        // Without a server there is nobody to listen to.
+        LISTENING.set(true);
         let one = key(1, 7);
         remember(one, 500, LONG);
         assert_eq!(next(one), Some(500));
