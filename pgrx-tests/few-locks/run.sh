@@ -34,11 +34,17 @@ INSERT INTO bulk SELECT generate_series(1, 5000);
 SELECT raceguard.add_key_lock('bulk', 'id');
 SQL
 
-# client NAME: sends what comes from its standard input, and writes the answers down, until told to stop.
+# client NAME: sends what comes from its standard input, and writes the answers down, until told to stop. Whoever
+# connects needs locks himself, so nobody begins before all are there.
 client() { "$PG_BIN/psql" -X -A -t -v VERBOSITY=verbose >"$RUN/$1" 2>&1; }
+begin() {
+    echo "SELECT 'connected';"
+    until [ -e "$RUN/begin" ]; do sleep 0.05; done
+}
 # In order of tables and keys, so that a deadlock would be a fault.
 small() {
     local i sql
+    begin
     until [ -e "$RUN/stop" ]; do
         sql="BEGIN;"
         for i in $((RANDOM % 10)) $((10 + RANDOM % 10)) $((20 + RANDOM % 10)) $((30 + RANDOM % 10)); do
@@ -49,6 +55,7 @@ small() {
     done
 }
 again() {
+    begin
     until [ -e "$RUN/stop" ]; do
         echo "$1"
         sleep 0.1
@@ -70,6 +77,8 @@ until_seen() {
         done
     done
 }
+until_seen 1 '^connected' small1 small2 small3 small4 by_hand single whole
+touch "$RUN/begin"
 until_seen 30 '^COMMIT' small1 small2 small3 small4
 until_seen 15 '^ERROR:  53200' by_hand single
 until_seen 10 '^UPDATE 5000' whole

@@ -21,7 +21,7 @@ pub mod spare;
 pub mod standing;
 pub mod statement;
 
-use crate::guard::kind::{first_argument_renamed, Bypassable, Kind, Modes};
+use crate::guard::kind::{first_argument_renamed, own_table_only, Bypassable, Kind, Modes};
 use crate::guard::numbered_index::in_the_index;
 use crate::pg::numbered_index::IndexForm;
 
@@ -43,6 +43,7 @@ pub static KIND: Kind = Kind {
         "Its rule is a CHECK and a unique index, which hold for every writer.",
     ),
     renamed: first_argument_renamed,
+    removed_from: own_table_only,
     remove: removal::remove_guard,
     remove_remains: removal::remove_remains,
     owner_of: removal::owner_of,

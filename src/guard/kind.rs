@@ -44,6 +44,8 @@ pub struct Kind {
     pub bypass: Bypassable,
     /// The arguments of one of its triggers after a column or constraint of the table was renamed.
     pub renamed: Renamed,
+    /// The other table that taking the guard off changes, too.
+    pub removed_from: fn(&Existing) -> Result<Option<Oid>, Report>,
     /// Takes the guard off; its column too if the last argument says so.
     pub remove: fn(&Target, &Existing, drop_column: bool) -> Result<(), Report>,
     /// Takes off what is left of a guard of that name whose own trigger is gone; false if nothing is.
@@ -146,6 +148,11 @@ pub fn nothing_elsewhere(_table: Oid, _arguments: &[String]) -> Result<Vec<Named
     Ok(Vec::new())
 }
 
+/// For a kind that changes no other table.
+pub fn own_table_only(_guard: &Existing) -> Result<Option<Oid>, Report> {
+    Ok(None)
+}
+
 /// For a kind that leaves nothing behind.
 pub fn no_remains(_target: &Target, _guard: &str, _drop_column: bool) -> Result<bool, Report> {
     Ok(false)
@@ -228,6 +235,7 @@ mod tests {
         modes: Modes::Fixed(""),
         bypass: Bypassable::Never(""),
         renamed: |_, arguments, _| Ok(arguments.to_vec()),
+        removed_from: own_table_only,
         remove: |_, _, _| Ok(()),
         remove_remains: no_remains,
         owner_of: leaves_no_more,

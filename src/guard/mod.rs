@@ -12,6 +12,7 @@ pub mod kept_column;
 pub mod key;
 pub mod key_values;
 pub mod kind;
+pub mod lock_tables;
 pub mod locking;
 pub mod log_line;
 pub mod mode;

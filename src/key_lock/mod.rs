@@ -8,7 +8,7 @@ pub mod locks;
 pub mod observe;
 pub mod rule;
 
-use crate::guard::kind::{any_rows, nothing_elsewhere, Bypassable, Kind, Modes};
+use crate::guard::kind::{any_rows, nothing_elsewhere, own_table_only, Bypassable, Kind, Modes};
 
 pub static KIND: Kind = Kind {
     name: "key_lock",
@@ -26,6 +26,7 @@ pub static KIND: Kind = Kind {
     modes: Modes::in_triggers(install::set_mode),
     bypass: Bypassable::Past(&[rule::FIRST_FUNCTION]),
     renamed: rule::renamed,
+    removed_from: own_table_only,
     remove: install::remove,
     remove_remains: install::remove_remains,
     owner_of: install::owner_of,

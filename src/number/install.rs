@@ -1,6 +1,7 @@
 //! `add_number`: number column, unique index and the trigger that numbers the rows.
 
 use crate::guard::index::failed_index;
+use crate::guard::lock_tables::lock_tables;
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
@@ -64,15 +65,16 @@ fn install(target: &Target, numbers: &NumberGuard, replace: bool) -> Result<Valu
     tell_of_numbers(target, numbers).map(Value::Text)
 }
 
-/// The parent first, as whoever counts in it has it.
 fn lock(target: &Target, numbers: &NumberGuard, light: bool) -> Result<(), Report> {
+    let mut counted_in = None;
     if let Some(Counter { parent, column, .. }) = &numbers.counter {
-        parent.lock(match parent.column(column)? {
-            Some(_) => "SHARE ROW EXCLUSIVE",
-            None => "ACCESS EXCLUSIVE",
-        })?;
+        counted_in = Some(match parent.column(column)? {
+            Some(_) => (parent, "SHARE ROW EXCLUSIVE"),
+            None => (parent, "ACCESS EXCLUSIVE"),
+        });
     }
-    target.lock(if light { "SHARE ROW EXCLUSIVE" } else { "ACCESS EXCLUSIVE" })
+    let mode = if light { "SHARE ROW EXCLUSIVE" } else { "ACCESS EXCLUSIVE" };
+    lock_tables((target, mode), counted_in)
 }
 
 /// Whether a guard stands of which nothing but its own trigger differs from what is asked for, so that readers go on while it

@@ -7,6 +7,11 @@ use crate::number::definition::StandingNumbers;
 use crate::pg::error::Report;
 use pgrx::pg_sys::Oid;
 
+/// The parent in which it counts.
+pub fn removed_from(guard: &Existing) -> Result<Option<Oid>, Report> {
+    Ok(Counter::of(guard)?.map(|counter| counter.parent.oid))
+}
+
 /// Takes the triggers and its index away, unless the index is a constraint's; columns and numbers stay unless `drop_column`.
 pub fn remove_guard(target: &Target, guard: &Existing, drop_column: bool) -> Result<(), Report> {
     let counter = Counter::of(guard)?;

@@ -1,6 +1,7 @@
 //! `drop_guard`: takes a guard off a table.
 
 use crate::guard::arguments::required;
+use crate::guard::lock_tables::lock_tables;
 use crate::guard::partitions::refuse_inherited_guard;
 use crate::guard::target::Target;
 use crate::operate::find_guard::{find, no_such_guard};
@@ -8,6 +9,7 @@ use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::spi::{connected, pinned_search_path};
 use crate::registry::KINDS;
+use pgrx::pg_sys::Oid;
 
 function_entry!(raceguard_drop_guard, crate::operate::drop_guard::drop_guard);
 
@@ -24,7 +26,13 @@ fn drop_guard(call: Call) -> Result<Value, Report> {
             let target = Target::owned(call, 0)?;
             let guard = required(call.name(1)?, "guard")?;
             let drop_column = required(call.bool(2), "drop_column")?;
-            target.lock("ACCESS EXCLUSIVE")?;
+            let other = match find(&target, &guard)? {
+                Some((kind, standing)) => (kind.removed_from)(&standing)?,
+                None => None,
+            };
+            let other = other.map(owned).transpose()?;
+            let other = other.as_ref().map(|other| (other, "ACCESS EXCLUSIVE"));
+            lock_tables((&target, "ACCESS EXCLUSIVE"), other)?;
             take_away(&target, &guard, drop_column)?;
             tell(
                 Level::Notice,
@@ -34,6 +42,13 @@ fn drop_guard(call: Call) -> Result<Value, Report> {
             Ok(Value::Void)
         })
     })
+}
+
+/// A table of the caller's.
+fn owned(table: Oid) -> Result<Target, Report> {
+    let table = Target::of(table)?;
+    table.require_owner()?;
+    Ok(table)
 }
 
 fn take_away(target: &Target, guard: &str, drop_column: bool) -> Result<(), Report> {

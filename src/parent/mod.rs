@@ -11,7 +11,8 @@ pub mod session_notes;
 pub mod table;
 
 use crate::guard::kind::{
-    any_rows, leaves_no_more, no_remains, nothing_elsewhere, Bypassable, Kind, Modes,
+    any_rows, leaves_no_more, no_remains, nothing_elsewhere, own_table_only, Bypassable, Kind,
+    Modes,
 };
 
 const KEEPS_A_VALUE: &str = "It refuses nothing: it only moves the version of the parent.";
@@ -32,6 +33,7 @@ pub static KIND: Kind = Kind {
     modes: Modes::Fixed(KEEPS_A_VALUE),
     bypass: Bypassable::Never(KEEPS_A_VALUE),
     renamed: rule::renamed,
+    removed_from: own_table_only,
     remove: install::remove,
     remove_remains: no_remains,
     owner_of: leaves_no_more,

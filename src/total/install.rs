@@ -5,6 +5,7 @@ use crate::guard::arguments::{identifier, literal, one_of, required};
 use crate::guard::foreign_keys::{choose, foreign_keys};
 use crate::guard::kept_column::refuse_kept;
 use crate::guard::key::{canonical_expression, canonical_predicate, recanonical_predicate};
+use crate::guard::lock_tables::lock_tables;
 use crate::guard::partitions::{
     refuse_guarded_partitions, refuse_inherited_guard, tell_of_children,
 };
@@ -240,10 +241,13 @@ fn column_type(
 
 fn install(total: &Total, replace: bool) -> Result<String, Report> {
     let (child, parent) = (&total.child, &total.parent);
-    parent.lock("ACCESS EXCLUSIVE")?;
-    child.lock("SHARE ROW EXCLUSIVE")?;
-    refuse_inherited_guard(child, FUNCTION)?;
-    refuse_guarded_partitions(child, FUNCTION)?;
+    // A trigger can only be dropped when nobody reads its table: asked for at once, since who has one lock and wants a
+    // stronger one dies of readers that come from the parent.
+    let mode = match plan(total, replace)? {
+        Plan::Mend(..) | Plan::Replace(_) => "ACCESS EXCLUSIVE",
+        Plan::Create | Plan::Keep(_) | Plan::Enable(_) => "SHARE ROW EXCLUSIVE",
+    };
+    lock_tables((child, mode), Some((parent, "ACCESS EXCLUSIVE")))?;
     let plan = plan(total, replace)?;
     if let Some(name) = plan.done(child)? {
         return Ok(name);
@@ -256,9 +260,11 @@ fn install(total: &Total, replace: bool) -> Result<String, Report> {
     trigger::trigger_name(&total.guard, "")
 }
 
-/// What to do about the guard that stands, if any.
+/// What to do about the guard that stands, if any. 0A000 and 42710 around partitions.
 pub fn plan(total: &Total, replace: bool) -> Result<Plan, Report> {
     let (child, parent) = (&total.child, &total.parent);
+    refuse_inherited_guard(child, FUNCTION)?;
+    refuse_guarded_partitions(child, FUNCTION)?;
     let name = trigger::trigger_name(&total.guard, "")?;
     let standing = trigger::existing(child, FUNCTION)?.into_iter().find(|t| t.trigger == name);
     let bounds = standing_bounds(parent, &total.column)?;

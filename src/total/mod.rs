@@ -59,6 +59,7 @@ pub static KIND: Kind = Kind {
     modes: Modes::Fixed(KEEPS_A_VALUE),
     bypass: Bypassable::Never(KEEPS_A_VALUE),
     renamed: rule::renamed,
+    removed_from: removal::removed_from,
     remove: removal::remove,
     remove_remains: removal::remove_remains,
     remains: check::remains,

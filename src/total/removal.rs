@@ -12,6 +12,16 @@ use crate::total::rule::{parse, BEGIN, END, FUNCTION, ROWS, SETTLE, TRUNCATED};
 use crate::total::sums::Feeder;
 use pgrx::pg_sys::Oid;
 
+/// The parent, whose triggers, CHECK and column go with the last total that feeds the column.
+pub fn removed_from(guard: &Existing) -> Result<Option<Oid>, Report> {
+    let (Some(parent), Some(column)) = (parent_of(guard)?, guard.arguments.first()) else {
+        return Ok(None);
+    };
+    let is_own = |feeder: &Feeder| feeder.child == guard.table && feeder.guard.1 == guard.guard();
+    let others = Feeder::all_of(parent, column)?.iter().any(|feeder| !is_own(feeder));
+    Ok((!others).then_some(parent))
+}
+
 /// Takes a total off a child. The parent's triggers, CHECK and column serve the other children that feed it, if any.
 pub fn remove(child: &Target, guard: &Existing, drop_column: bool) -> Result<(), Report> {
     let parent = parent_of(guard)?.map(Target::of).transpose()?;

@@ -13,7 +13,8 @@ pub mod rule;
 pub mod standing;
 
 use crate::guard::kind::{
-    leaves_no_more, no_remains, none_left, nothing_elsewhere, Bypassable, Kind, Modes,
+    leaves_no_more, no_remains, none_left, nothing_elsewhere, own_table_only, Bypassable, Kind,
+    Modes,
 };
 
 pub static KIND: Kind = Kind {
@@ -32,6 +33,7 @@ pub static KIND: Kind = Kind {
     modes: Modes::in_triggers(install::set_mode),
     bypass: Bypassable::Past(&[]),
     renamed: rule::renamed,
+    removed_from: own_table_only,
     remove: install::remove,
     remove_remains: no_remains,
     owner_of: leaves_no_more,

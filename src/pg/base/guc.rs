@@ -101,6 +101,18 @@ pub fn max_key_locks() -> i32 {
     MAX_KEY_LOCKS.load(Ordering::Relaxed)
 }
 
+/// Milliseconds after which who waits for a lock looks for a deadlock.
+pub fn deadlock_timeout() -> i64 {
+    // SAFETY: reads a setting.
+    i64::from(unsafe { pg_sys::DeadlockTimeout })
+}
+
+/// Milliseconds after which who waits for a lock gives up, 0 for never.
+pub fn lock_timeout() -> i64 {
+    // SAFETY: reads a setting.
+    i64::from(unsafe { pg_sys::LockTimeout })
+}
+
 #[repr(transparent)]
 struct EnumOptions([pg_sys::config_enum_entry; 4]);
 // SAFETY: constant data that points at string literals.
