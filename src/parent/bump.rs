@@ -7,7 +7,8 @@
 use crate::guard::child_key::Followed;
 use crate::parent::session_notes::{self, Noted};
 use crate::parent::table::{BumpFrom, Parent, Path};
-use crate::pg::error::Report;
+use crate::pg::backoff::allow_cancel;
+use crate::pg::error::{catch, Report};
 use crate::pg::foreign_key::ForeignKey;
 use crate::pg::memory;
 use crate::pg::relation::Table;
@@ -114,6 +115,10 @@ impl Bump {
     /// last case it is bumped from whatever version it has by then: insisting again would send the
     /// writers of a busy parent back to the end of its queue time after time.
     ///
+    /// READ COMMITTED follows a row and not a key: a parent that another deletes and puts again while the UPDATE waits
+    /// is another row, and the UPDATE finds nothing. Where that happens to the second one too, the row is locked first,
+    /// as often as one is there, and bumped under its lock.
+    ///
     /// A total that is due at COMMIT through the same foreign key goes with it. Where its bounds refuse that, the
     /// settlement that follows tells.
     fn write(&mut self, due: Due) -> Result<(), Report> {
@@ -127,8 +132,19 @@ impl Bump {
             return Ok(());
         }
         let carries = carried.is_some();
-        if !path.bump(&parent, &due.key, BumpFrom::Any, carried.as_ref())? && carries {
-            path.bump(&parent, &due.key, BumpFrom::Any, None)?;
+        let bump_now = || -> Result<bool, Report> {
+            Ok(path.bump(&parent, &due.key, BumpFrom::Any, carried.as_ref())?
+                || (carries && path.bump(&parent, &due.key, BumpFrom::Any, None)?))
+        };
+        if bump_now()? {
+            return Ok(());
+        }
+        while path.is_unmoved(&parent, &due.key)? {
+            catch(allow_cancel)?;
+            if path.lock(&parent, &due.key)? {
+                bump_now()?;
+                break;
+            }
         }
         Ok(())
     }

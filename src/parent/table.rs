@@ -66,7 +66,7 @@ pub struct Path {
     followed: Arc<Followed>,
     select: Statement,
     update: Statement,
-    /// What finds a row, and the types of the parameters of `update`.
+    /// What finds a row, and the types of the parameters of `update`, those of the key first.
     condition: String,
     types: Vec<Oid>,
     watch: Watch,
@@ -211,6 +211,23 @@ impl Path {
             (Some(before), Some(now)) => before.version == now.version,
             _ => false,
         })
+    }
+
+    /// Locks the row as it is by now; false if it finds none, or waited for one that is gone.
+    pub fn lock(&self, parent: &Parent, key: &[u8]) -> Result<bool, Report> {
+        let values = self.values(key)?;
+        let values: Vec<Option<Datum>> = values.iter().map(|v| Some(v.datum())).collect();
+        let types = self.types.get(..values.len()).unwrap_or_default();
+        let from = &parent.from;
+        let lock = format!("SELECT 1 FROM {from} WHERE {} FOR NO KEY UPDATE", self.condition);
+        let mut found = false;
+        acting_as(parent.owner, || {
+            statement::prepare(lock, types)?.lock(&values, |_| {
+                found = true;
+                Ok(())
+            })
+        })?;
+        Ok(found)
     }
 
     fn look_at(
