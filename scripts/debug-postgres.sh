@@ -13,16 +13,18 @@ setup_debug_packages() {
     setup_source_packages
 }
 
-# debug_use MAJOR: what pg_use does, for the debug build of that major, which is built first when there is none.
+# debug_use MAJOR [SUITE [OPTION...]]: what pg_use does, for the debug build of that major, which is built first when there
+# is none: from the source of that Debian release, with these options of configure.
 debug_use() {
-    local tree log=$TARGET/debug-postgres.log status=0
+    local tree log=$TARGET/debug-postgres-$1.log status=0 flags=$DEBUG_FLAGS
+    [ $# -lt 3 ] || flags+=" ${*:3}"
     pg_home
     tree=$PG_HOME/$1-debug
-    if [ "$DEBUG_FLAGS" != "$(cat "$tree/.flags" 2>/dev/null)" ]; then
+    if [ "$flags" != "$(cat "$tree/.flags" 2>/dev/null)" ]; then
         say "building Postgres $1 with assertions (some minutes)"
         # In a subshell with -e of its own, which || would switch off.
         set +e
-        (set -e; debug_compile "$1" "$tree") >"$log" 2>&1
+        (set -e; debug_compile "$tree" "$@"; printf '%s\n' "$flags" >"$tree/.flags") >"$log" 2>&1
         status=$?
         set -e
         [ "$status" = 0 ] || { tail -20 "$log" >&2; die "Postgres could not be built; all of it is in $log"; }
@@ -31,28 +33,32 @@ debug_use() {
     PG_MAJOR=$1
     PG_BIN=$tree/bin
     pg_ready "$1-debug" "$PG_BIN"
-    # Apart, so that neither build makes cargo build the other one's crates again.
-    export CARGO_TARGET_DIR=$TARGET/debug-postgres/cargo
+    # Apart, so that no build makes cargo build another one's crates again.
+    export CARGO_TARGET_DIR=$TARGET/debug-postgres/cargo-$1
 }
 
+# points_use: the same for a build that can be stopped at a point, of the newest major that has injection points.
+points_use() { debug_use 18 "$(pin newest-18)" --enable-injection-points --without-icu; }
+
+# debug_compile TREE MAJOR [SUITE [OPTION...]]
 debug_compile() {
-    local major=$1 tree=$2 source build=$TARGET/debug-postgres/build
+    local tree=$1 major=$2 source build=$TARGET/debug-postgres/build-$2
     source=$(source_dir "$major")
-    source_get "$major"
+    source_get "$major" "${3:-}"
     rm -rf "$build" "$tree"
     mkdir -p "$build"
     # Outside the source tree, so that a build that was stopped leaves nothing in it.
     cd "$build"
     "$source/configure" --prefix="$tree" --enable-cassert --enable-debug --without-readline --without-zlib \
-        CFLAGS="$DEBUG_FLAGS"
+        CFLAGS="$DEBUG_FLAGS" "${@:4}"
     # First, since two jobs below src would begin with what needs them.
     make -s -C src/backend generated-headers
     make -s -j2 -C src install
     make -s -j2 -C contrib/citext install
     make -s -C src/test/regress install
     make -s -C src/test/isolation install
+    [ ! -d "$source/src/test/modules/injection_points" ] || make -s -C src/test/modules/injection_points install
     cp "$source/src/tools/valgrind.supp" "$tree/"
     chmod -R a+rX "$tree"
     rm -rf "$build"
-    printf '%s\n' "$DEBUG_FLAGS" >"$tree/.flags"
 }

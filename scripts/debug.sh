@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make test-debug [ONLY=stage]: the suites on a Postgres built to find mistakes (debug-postgres.sh): with
 # assertions, with every cache discarded at every chance, and under valgrind. TESTS="a b" names the regress
-# files for the last two.
+# files for these two. Then the specs of pgrx-tests/points, which stop sessions inside of a guard.
 . "$(dirname "$0")/lib.sh"
 . scripts/postgres.sh
 . scripts/setup.sh
@@ -56,18 +56,26 @@ listed_suite() {
 }
 
 only=${1:-}
-debug_stage() { if [ -z "$only" ] || [ "$only" = "$1" ]; then stage "$@"; fi; }
+wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
+debug_stage() { ! wanted "$1" || stage "$@"; }
 
 mkdir -p "$TARGET/test"
 major=$(pin default)
 setup "$major" debug
-debug_use "$major"
 run_begin
-stage "build" build dev
+if [ "$only" != points ]; then
+    debug_use "$major"
+    stage "build" build dev
+fi
 debug_stage "regress" server_suite regress
 debug_stage "isolation" server_suite isolation
 FUZZ_SECONDS=${FUZZ_SECONDS:-120} debug_stage "fuzz" program_suite pgrx-tests/fuzz/run.sh
 HOSTILE_SECONDS=${HOSTILE_SECONDS:-120} debug_stage "hostile" program_suite pgrx-tests/hostile/run.sh
 debug_stage "discard" listed_suite regress "$DISCARDING" "debug_discard_caches = 1"
 debug_stage "valgrind" watched_suite
+if wanted points; then
+    points_use
+    stage "build $PG_MAJOR" build dev injection_points
+    stage "points" server_suite points
+fi
 stages_report

@@ -176,12 +176,12 @@ extension_sql() {
     done
 }
 
-# extension_build PROFILE: sets LIBRARY to what was built for the Postgres of pg_use. All SQL is written by hand, so nothing
+# extension_build PROFILE [FEATURE]: sets LIBRARY to what was built for the Postgres of pg_use. All SQL is written by hand, so nothing
 # needs cargo-pgrx, which takes longer to build than the extension.
 extension_build() {
     local folder=$1
     [ "$1" != dev ] || folder=debug
-    cargo build --locked --lib -p raceguard --profile "$1" --no-default-features --features "pg$PG_MAJOR"
+    cargo build --locked --lib -p raceguard --profile "$1" --no-default-features --features "pg$PG_MAJOR${2:+,$2}"
     # shellcheck disable=SC2034 # for the caller
     LIBRARY=$CARGO_TARGET_DIR/$folder/libraceguard.so
 }
@@ -200,8 +200,8 @@ extension_copy() {
     done
 }
 
-# extension_install PROFILE: builds the extension and installs it into the private copy.
+# extension_install PROFILE [FEATURE]: builds the extension and installs it into the private copy.
 extension_install() {
-    extension_build "$1"
+    extension_build "$@"
     extension_copy "$("$PG_BIN/pg_config" --pkglibdir)" "$("$PG_BIN/pg_config" --sharedir)/extension"
 }

@@ -13,19 +13,24 @@ setup_source_packages() {
 # source_dir MAJOR: prints where it lies.
 source_dir() { printf '%s\n' "$TARGET/source/$1"; }
 
-# source_get MAJOR: fetches it unless it is there. Debian's patches only move paths.
+# source_get MAJOR [SUITE]: fetches it unless it is there, from this Debian release or another one. Debian's patches only
+# move paths.
 source_get() {
-    local major=$1 dir work codename options version
+    local major=$1 codename=${2:-} dir work archives options version
     dir=$(source_dir "$major") work=$(source_dir "$major").apt
     [ ! -f "$dir/configure" ] || return 0
-    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    [ -n "$codename" ] || codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    archives=("debian $codename" "debian-security $codename-security")
+    [ "$codename" != sid ] || archives=("debian sid")
     rm -rf "$dir" "$work"
     mkdir -p "$dir" "$work/lists/partial" "$work/cache/archives/partial"
-    for version in "debian $codename" "debian-security $codename-security"; do
+    for version in "${archives[@]}"; do
         echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/$version main"
     done >"$work/sources.list"
+    # sid's lists are valid for a week, and a mirror may lag behind.
     options=(-q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
-        -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=$(id -un)")
+        -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=$(id -un)"
+        -o Acquire::Check-Valid-Until=false)
     apt-get "${options[@]}" update
     # The newest that can be had: a mirror may list a security update and not hold its source.
     for version in $(apt-cache "${options[@]}" showsrc "postgresql-$major" | sed -n 's/^Version: //p' | sort -rVu); do

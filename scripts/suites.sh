@@ -7,15 +7,15 @@
 # it exists already. Tests that need a feature of a newer Postgres, or one that
 # a build may lack, have alternative expected files (name_1.out).
 
-# suite KIND [name...]: runs all files of a kind ("regress" or "isolation"), or
-# those named. Sets SUITE_PASSED and SUITE_FAILED; the diffs and results go to
+# suite KIND [name...]: runs all files of a kind ("regress", "isolation", or "points", the specs for a
+# Postgres with injection points), or those named. Sets SUITE_PASSED and SUITE_FAILED; the diffs and results go to
 # target/test/KIND-MAJOR.
 suite() {
     local kind=$1 runner folder names name file work results output
     shift
     case $kind in
     regress) runner=$PGXS_TEST/regress/pg_regress folder=sql ;;
-    isolation) runner=$PGXS_TEST/isolation/pg_isolation_regress folder=specs ;;
+    isolation | points) runner=$PGXS_TEST/isolation/pg_isolation_regress folder=specs ;;
     esac
     results=$TARGET/test/$kind-$PG_MAJOR
     work=$RUN/$kind.files
@@ -53,6 +53,7 @@ suite() {
 suite_file() {
     local kind=$1 runner=$2 work=$3 name=$4 options=()
     [ "$kind" = regress ] || options+=(--load-extension=raceguard)
+    [ "$kind" != points ] || options+=(--load-extension=injection_points)
     # From PostgreSQL 16 on the place of the expected files is an option of its own.
     [ "$("$runner" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')" -lt 16 ] || options+=(--expecteddir="$work")
     as_server env "PATH=$PG_BIN:$PATH" "$runner" --bindir="$PG_BIN" --inputdir="$work" --outputdir="$work" \

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Whether each test that docs/guarantees.md names is there, and each isolation spec, workload and broken guard of the
-race harness is named on it.
+"""Whether each test that docs/guarantees.md names is there, and each isolation spec, each spec that stops a session
+inside of a guard, and each workload and broken guard of the race harness is named on it.
 
-A line of the page that begins with "* specs:", "* workloads:", "* twins:", "* regress:" or "* programs:" names tests,
-and so do the indented lines that follow it. Before it judges the page the check judges a page that is wrong, and has
-to notice."""
+A line of the page that begins with "* specs:", "* points:", "* workloads:", "* twins:", "* regress:" or "* programs:"
+names tests, and so do the indented lines that follow it. Before it judges the page the check judges a page that is
+wrong, and has to notice."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ PAGE = "docs/guarantees.md"
 TESTS = ROOT / "pgrx-tests"
 RACE = TESTS / "race" / "src"
 # Of these each one has to be on the page.
-ALL_NAMED = ("specs", "workloads", "twins")
+ALL_NAMED = ("specs", "points", "workloads", "twins")
 
 
 def stems(folder, suffix):
@@ -51,7 +51,7 @@ def twins():
 def named(page):
     """The names on the page by kind."""
     found = {}
-    for kind, names in re.findall(r"(?m)^\* (specs|workloads|twins|regress|programs):(.*(?:\n  .*)*)", page):
+    for kind, names in re.findall(r"(?m)^\* (specs|points|workloads|twins|regress|programs):(.*(?:\n  .*)*)", page):
         found.setdefault(kind, set()).update(re.findall(r"`([^`]+)`", names))
     return found
 
@@ -91,6 +91,7 @@ def main():
         )
     tests = {
         "specs": stems("isolation/specs", ".spec"),
+        "points": stems("points/specs", ".spec"),
         "workloads": loads,
         "twins": broken,
         "regress": stems("regress/sql", ".sql"),

@@ -27,6 +27,7 @@ use crate::pg::error::Report;
 use crate::pg::executor;
 use crate::pg::key::KeyValues;
 use crate::pg::rule_cache;
+use crate::pg::stop::stop;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
 use pgrx::pg_sys::Datum;
@@ -97,6 +98,7 @@ fn place(firing: Firing) -> Result<Row, Report> {
         on_update(key.has_null(), stays, moves, read(firing.old()), given)
     };
     let chosen = settle(firing, rule, &key, decision, Kept { spare, keeps })?;
+    stop(c"raceguard-cap-placed");
     if chosen != Some(0) && !(chosen.is_none() && rule.observes()) {
         outcome::passed(firing);
     }

@@ -13,6 +13,7 @@ use crate::pg::key::KeyValues;
 use crate::pg::numbered_scan::{Direction, Pass, Scan};
 use crate::pg::relation::Table;
 use crate::pg::snapshot::Standstill;
+use crate::pg::stop::stop;
 use crate::pg::trigger::Definition;
 use std::time::Instant;
 
@@ -177,8 +178,11 @@ impl Search<'_> {
                 tag.release(false);
             } else if self.overtaken {
                 // The slots were not all taken at one moment: decide again.
-            } else if !scan.wait_for_leaver(self.rule.options.slots, || session::know(guard))? {
-                return Ok(None);
+            } else {
+                stop(c"raceguard-cap-full");
+                if !scan.wait_for_leaver(self.rule.options.slots, || session::know(guard))? {
+                    return Ok(None);
+                }
             }
         }
     }
@@ -304,14 +308,17 @@ impl Search<'_> {
             return !taken;
         }
         let tag = slot_tag(self.table, self.rule, self.key, slot);
+        stop(c"raceguard-cap-looked");
         let Some(new) = self.take(tag) else {
             self.reserved = self.reserved.or(Some(slot));
             return false;
         };
+        stop(c"raceguard-cap-locked");
         if is_taken() {
             self.overtaken = true;
             // One that was held before stays held.
             tag.release(false);
+            stop(c"raceguard-cap-overtaken");
             return false;
         }
         if new {

@@ -30,6 +30,7 @@ use crate::pg::numbered_scan::Direction;
 use crate::pg::relation::Table;
 use crate::pg::rule_cache;
 use crate::pg::snapshot::Ended;
+use crate::pg::stop::stop;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
 use crate::pg::upsert::{Found, Upsert};
@@ -119,6 +120,7 @@ fn in_the_way(
         if held {
             return Ok(None);
         }
+        stop(c"raceguard-number-looked");
         lock_counter(firing, rule)?;
         let trial = locking::lock_on_trial(Family::Numbers, table, hash, guard)?;
         if ended == Ended::now() || upsert.find().is_none() {

@@ -13,7 +13,7 @@ mod sql;
 mod table;
 
 pub use base::{
-    alloc, custom_statistics, error, guc, memory, per_backend, shared_memory, sqlstate, text,
+    alloc, custom_statistics, error, guc, memory, per_backend, shared_memory, sqlstate, stop, text,
 };
 pub use data::{
     column, convert, instant, json_record, jsonb, key_bytes, numeric, row_image, row_slot, tuple,

@@ -15,4 +15,5 @@ pub mod memory;
 pub mod per_backend;
 pub mod shared_memory;
 pub mod sqlstate;
+pub mod stop;
 pub mod text;

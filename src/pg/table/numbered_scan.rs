@@ -4,6 +4,7 @@ use super::ffi;
 use super::relation::Table;
 use super::scan_row::clear;
 use crate::pg::base::error::Report;
+use crate::pg::base::stop::stop;
 use crate::pg::data::column::{read_integer, Column};
 use crate::pg::data::row_slot::RowSlot;
 use crate::pg::session::advisory_lock::noting_wait;
@@ -227,6 +228,7 @@ impl<'t> Scan<'t> {
                 } else {
                     group.stays = true;
                 }
+                stop(c"raceguard-cap-row-read");
             }
             ffi::index_endscan(scan);
             clear(self.row);
