@@ -1,7 +1,5 @@
 //! What becomes of a row's slot: the decision of the cap guard, without Postgres.
 
-use pgrx::pg_sys;
-
 /// What becomes of the slot of a written row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Slot {
@@ -21,22 +19,14 @@ pub enum Slot {
 }
 
 /// A slot that asks the destination partition for the same one: far below any number a client
-/// would write, and refused by the CHECK if it ever came to be stored.
-pub fn encode_preference(slot: i64, type_oid: pg_sys::Oid) -> i64 {
-    least(type_oid) + slot
+/// would write, and refused by the CHECK if it ever came to be stored. `least` is the least of the column's type.
+pub fn encode_preference(slot: i64, least: i64) -> i64 {
+    least + slot
 }
 
-pub fn decode_preference(value: i64, type_oid: pg_sys::Oid, slots: i64) -> Option<i64> {
-    let slot = value.checked_sub(least(type_oid))?;
+pub fn decode_preference(value: i64, least: i64, slots: i64) -> Option<i64> {
+    let slot = value.checked_sub(least)?;
     (1..=slots).contains(&slot).then_some(slot)
-}
-
-pub fn least(type_oid: pg_sys::Oid) -> i64 {
-    match type_oid {
-        pg_sys::INT2OID => i16::MIN as i64,
-        pg_sys::INT4OID => i32::MIN as i64,
-        _ => i64::MIN,
-    }
 }
 
 /// What the slot of an INSERTed row inside the cap comes to. `given` is what the row carries.

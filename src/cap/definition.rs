@@ -1,6 +1,7 @@
 //! A cap that is asked for, and its objects as DDL.
 
-use crate::cap::rule::{Fill, Options, ATTACHMENT, FULL_ATTACHMENT, FULL_FUNCTION, FUNCTION};
+use crate::cap::protocol::Fill;
+use crate::cap::rule::{Options, ATTACHMENT, FULL_ATTACHMENT, FULL_FUNCTION, FUNCTION};
 use crate::errors;
 use crate::guard::arguments::identifier;
 use crate::guard::attachment::{Attachment, Events};

@@ -11,11 +11,11 @@
 //! write it behind its back ([`super::rule::Refuser`]).
 
 use crate::cap::decision::{decode_preference, encode_preference, on_insert, on_update, Slot};
-use crate::cap::hints;
+use crate::cap::protocol::{Kept, Request};
 use crate::cap::reports;
 use crate::cap::rule::{CapRules, FullCapRules, Rule, ATTACHMENT, FULL_ATTACHMENT};
-use crate::cap::search::{choose, claim, Kept, Request};
-use crate::cap::spare;
+use crate::cap::search::{choose, claim};
+use crate::cap::session::{self, ShortKey};
 use crate::cap::statement;
 use crate::errors::Code;
 use crate::guard::attachment;
@@ -27,6 +27,7 @@ use crate::pg::error::Report;
 use crate::pg::executor;
 use crate::pg::key::KeyValues;
 use crate::pg::rule_cache;
+use crate::pg::snapshot::Standstill;
 use crate::pg::stop::stop;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::tuple::Row;
@@ -67,14 +68,14 @@ fn place(firing: Firing) -> Result<Row, Report> {
     }
     // Before anything else runs: what is known of the table's triggers is known of this moment.
     let keeps = statement::writes_every_row_as_it_is(firing, rule);
-    let spare = spare::take(rule.index.oid);
+    let spare = session::spares().take(rule.index.oid.to_u32());
     let new = firing.new_row();
     let read = |row: Row| row.get(rule.column.attno).map(|d| read_integer(d, rule.column.type_oid));
     let given = read(new);
     // As in an index, the key of a row outside the predicate is never evaluated.
     if !rule.index.covers(firing.new_in_slot()) {
         if firing.event() == Event::Update {
-            hints::forget(rule.index.oid);
+            session::forget(rule.index.oid);
         }
         return Ok(if given.is_none() { new } else { new.with(rule.column.attno, None) });
     }
@@ -83,8 +84,7 @@ fn place(firing: Firing) -> Result<Row, Report> {
         if leaves_partition(rule.partition, firing) {
             return Err(wrong_partition(firing));
         }
-        let preferred =
-            given.and_then(|g| decode_preference(g, rule.column.type_oid, rule.options.slots));
+        let preferred = given.and_then(|g| decode_preference(g, rule.least(), rule.options.slots));
         on_insert(key.has_null(), given, preferred)
     } else {
         let moves = leaves_partition(rule.partition, firing);
@@ -93,7 +93,7 @@ fn place(firing: Firing) -> Result<Row, Report> {
         }
         let stays = stays(rule, firing, &key);
         if !stays || given != read(firing.old()) {
-            hints::forget(rule.index.oid);
+            session::forget(rule.index.oid);
         }
         on_update(key.has_null(), stays, moves, read(firing.old()), given)
     };
@@ -123,12 +123,12 @@ fn settle(
     rule: &Rule,
     key: &KeyValues,
     decision: Slot,
-    kept: Kept,
+    kept: Kept<ShortKey, Standstill>,
 ) -> Result<Option<i64>, Report> {
     let preferred = match decision {
         Slot::Keep(slot) => return Ok(Some(slot)),
         Slot::Moves(slot) => {
-            return Ok(slot.map(|s| encode_preference(s, rule.column.type_oid)));
+            return Ok(slot.map(|s| encode_preference(s, rule.least())));
         }
         Slot::Given(slot) if !(1..=rule.options.slots).contains(&slot) => {
             let report = reports::no_such_slot(firing, rule, slot);

@@ -12,10 +12,7 @@
 //! the index and the hash of the key: another key with the same hash costs a second look. What a cap's function
 //! or number of slots is does not matter, since the search that uses the hint knows them.
 
-use crate::pg::per_backend::PerBackend;
-use crate::pg::transaction_end::listen_for_rollbacks;
 use core::cell::Cell;
-use pgrx::pg_sys::Oid;
 use std::time::{Duration, Instant};
 
 /// How many keys are remembered; a power of two.
@@ -34,10 +31,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Of which key a hint is, and what has to be as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyAsSeen {
-    pub index: Oid,
+    pub index: u32,
     pub file: u32,
     pub hash: u32,
-    /// [`crate::pg::relation::Table::deletions_of_session`].
+    /// How many rows of the table this session has deleted.
     pub deletions: i64,
 }
 
@@ -49,55 +46,49 @@ struct Bound {
     until: Instant,
 }
 
-static HINTS: PerBackend<[Cell<Option<Bound>>; PLACES]> =
-    PerBackend::new([const { Cell::new(None) }; PLACES]);
+/// What one session remembers.
+pub struct Hints([Cell<Option<Bound>>; PLACES]);
 
-static LISTENING: PerBackend<Cell<bool>> = PerBackend::new(Cell::new(false));
-
-fn place(key: KeyAsSeen) -> &'static Cell<Option<Bound>> {
-    &HINTS[key.hash as usize % PLACES]
-}
-
-/// The slot to look from.
-pub fn next(key: KeyAsSeen) -> Option<i64> {
-    let hint = place(key).get()?;
-    (hint.key == key && Instant::now() < hint.until).then_some(hint.next)
-}
-
-/// Notes that the slots below `next` are taken, as a look through all of them found that took so long.
-pub fn looked(key: KeyAsSeen, next: i64, took: Duration) {
-    static FORGET: fn() = forget_all;
-    if !LISTENING.replace(true) {
-        listen_for_rollbacks(&FORGET);
+impl Hints {
+    pub const fn new() -> Hints {
+        Hints([const { Cell::new(None) }; PLACES])
     }
-    remember(key, next, took);
-}
 
-fn remember(key: KeyAsSeen, next: i64, took: Duration) {
-    let put_off = took.saturating_mul(TIMES).min(LONGEST);
-    let hint = Instant::now().checked_add(put_off).map(|until| Bound { key, next, until });
-    place(key).set(hint);
-}
+    fn place(&self, key: KeyAsSeen) -> &Cell<Option<Bound>> {
+        &self.0[key.hash as usize % PLACES]
+    }
 
-/// Notes that those from where [`next`] pointed have been taken too.
-pub fn went_on(key: KeyAsSeen, next: i64) {
-    let place = place(key);
-    place.set(place.get().map(|hint| Bound { next, ..hint }));
-}
+    /// The slot to look from. The clock is read where there is a hint.
+    pub fn next(&self, key: KeyAsSeen, now: impl FnOnce() -> Instant) -> Option<i64> {
+        let hint = self.place(key).get()?;
+        (hint.key == key && now() < hint.until).then_some(hint.next)
+    }
 
-/// Forgets the keys of one index: a row has left its slot.
-pub fn forget(index: Oid) {
-    if LISTENING.get() {
-        for place in HINTS.iter() {
+    /// Notes that the slots below `next` are taken, as a look through all of them found that took so long.
+    pub fn looked(&self, key: KeyAsSeen, next: i64, took: Duration, now: Instant) {
+        let put_off = took.saturating_mul(TIMES).min(LONGEST);
+        let hint = now.checked_add(put_off).map(|until| Bound { key, next, until });
+        self.place(key).set(hint);
+    }
+
+    /// Notes that those from where [`Hints::next`] pointed have been taken too.
+    pub fn went_on(&self, key: KeyAsSeen, next: i64) {
+        let place = self.place(key);
+        place.set(place.get().map(|hint| Bound { next, ..hint }));
+    }
+
+    /// Forgets the keys of one index: a row has left its slot.
+    pub fn forget(&self, index: u32) {
+        for place in &self.0 {
             place.set(place.get().filter(|hint| hint.key.index != index));
         }
     }
-}
 
-/// Forgets all: what was remembered may have been undone.
-fn forget_all() {
-    for place in HINTS.iter() {
-        place.set(None);
+    /// Forgets all: what was remembered may have been undone.
+    pub fn forget_all(&self) {
+        for place in &self.0 {
+            place.set(None);
+        }
     }
 }
 
@@ -108,38 +99,41 @@ mod tests {
     const LONG: Duration = Duration::from_secs(1);
 
     fn key(index: u32, hash: u32) -> KeyAsSeen {
-        KeyAsSeen { index: Oid::from(index), file: 1, hash, deletions: 0 }
+        KeyAsSeen { index, file: 1, hash, deletions: 0 }
     }
 
     #[test]
     fn a_hint_is_of_one_key_as_it_was() {
-        // Without a server there is nobody to listen to.
-        LISTENING.set(true);
+        let (hints, start) = (Hints::new(), Instant::now());
+        let next = |key| hints.next(key, || start);
         let one = key(1, 7);
-        remember(one, 500, LONG);
+        hints.looked(one, 500, LONG, start);
         assert_eq!(next(one), Some(500));
         assert_eq!(next(key(2, 7)), None);
         assert_eq!(next(key(1, 8)), None);
         assert_eq!(next(KeyAsSeen { file: 2, ..one }), None);
         assert_eq!(next(KeyAsSeen { deletions: 1, ..one }), None);
-        went_on(one, 501);
+        hints.went_on(one, 501);
         assert_eq!(next(one), Some(501));
-        forget(Oid::from(2));
+        hints.forget(2);
         assert_eq!(next(one), Some(501));
-        forget(Oid::from(1));
+        hints.forget(1);
         assert_eq!(next(one), None);
-        went_on(one, 502);
+        hints.went_on(one, 502);
         assert_eq!(next(one), None);
     }
 
     #[test]
     fn a_hint_ends_and_a_rollback_ends_all() {
+        let (hints, start) = (Hints::new(), Instant::now());
+        let next = |key| hints.next(key, || start);
         let (one, other) = (key(3, 20), key(3, 21));
-        remember(one, 500, Duration::ZERO);
+        hints.looked(one, 500, Duration::ZERO, start);
         assert_eq!(next(one), None);
-        remember(one, 500, LONG);
-        remember(other, 600, LONG);
-        forget_all();
+        hints.looked(one, 500, LONG, start);
+        assert_eq!(hints.next(one, || start + LONGEST), None);
+        hints.looked(other, 600, LONG, start);
+        hints.forget_all();
         assert_eq!((next(one), next(other)), (None, None));
     }
 }

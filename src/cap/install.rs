@@ -1,9 +1,10 @@
 //! `add_cap`: slot column, CHECK, unique index and the triggers that choose the slot.
 
 use crate::cap::definition::{slot_column_type, Cap};
+use crate::cap::protocol::Fill;
 use crate::cap::removal::{has_remains, remove, remove_rule};
 use crate::cap::rows as cap_rows;
-use crate::cap::rule::{Fill, ATTACHMENT, FULL_ATTACHMENT};
+use crate::cap::rule::{ATTACHMENT, FULL_ATTACHMENT};
 use crate::cap::standing::{
     full_triggers, lowest_slot, refuse_inherited_check, refuses_slot_zero, StandingCap,
 };

@@ -1,5 +1,6 @@
 //! The rule of a cap: what its triggers' arguments mean in its table.
 
+use crate::cap::protocol::Fill;
 use crate::errors;
 use crate::guard::attachment::{self, Attachment, Events};
 use crate::guard::outcome::Mode;
@@ -30,24 +31,6 @@ pub const FULL_ATTACHMENT: Attachment = Attachment {
     also: Events::UPDATE,
     ..Attachment::of_rows(FULL_FUNCTION, Timing::After, Events::INSERT)
 };
-
-/// Where the next slot is looked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fill {
-    /// The lowest free slot: gaps first.
-    Lowest,
-    /// Past the highest slot while there is room, gaps only at the end.
-    Append,
-}
-
-impl Fill {
-    pub fn name(self) -> &'static str {
-        match self {
-            Fill::Lowest => "lowest",
-            Fill::Append => "append",
-        }
-    }
-}
 
 /// The options as they stand in the trigger's arguments.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -121,6 +104,15 @@ impl Rule<'_> {
     /// Whether it lets rows in for which there is no slot.
     pub fn observes(&self) -> bool {
         self.options.mode == Mode::Observe
+    }
+
+    /// The least number that the slot column holds.
+    pub fn least(&self) -> i64 {
+        match self.column.type_oid {
+            pg_sys::INT2OID => i16::MIN as i64,
+            pg_sys::INT4OID => i32::MIN as i64,
+            _ => i64::MIN,
+        }
     }
 
     // At least what the index's operators run.
@@ -240,4 +232,20 @@ fn no_index(trigger: Definition, options: Options) -> Report {
     .hint(format_args!("Call raceguard.drop_guard and raceguard.add_cap again."))
     .table(table.oid())
     .constraint(trigger.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        assert_eq!(
+            parse(["slot", "slots=3", "fill=append"].into_iter()),
+            Ok(Options { column: "slot", slots: 3, fill: Fill::Append, mode: Mode::Enforce })
+        );
+        assert_eq!(parse(["slot", "slots=0"].into_iter()), Err("slots=0"));
+        assert_eq!(parse(["slot"].into_iter()), Err("slot"));
+        assert_eq!(parse(["slot", "slots=3", "fill=best"].into_iter()), Err("fill=best"));
+    }
 }

@@ -1,7 +1,8 @@
 //! A cap as it stands: its triggers and its index, compared with the cap that is asked for.
 
 use crate::cap::definition::{check_name, shown, slot_column_type, Cap};
-use crate::cap::rule::{parse, Fill, Options, FULL_ATTACHMENT, FULL_FUNCTION, FUNCTION};
+use crate::cap::protocol::Fill;
+use crate::cap::rule::{parse, Options, FULL_ATTACHMENT, FULL_FUNCTION, FUNCTION};
 use crate::errors;
 use crate::guard::attachment::Attachment;
 use crate::guard::numbered_index::{indexes, StandingIndex};

@@ -112,6 +112,7 @@ import! {
     fn nocache_index_getattr(entry: IndexTuple, attnum: c_int, desc: TupleDesc) -> Datum;
     fn visibilitymap_get_status(table: Relation, block: BlockNumber, map: *mut Buffer) -> u8;
     fn ReleaseBuffer(buffer: Buffer);
+    fn TransactionIdDidAbort(xid: TransactionId) -> bool;
     fn PredicateLockPage(table: Relation, block: BlockNumber, snapshot: Snapshot);
     fn XactLockTableWait(
         xid: TransactionId,

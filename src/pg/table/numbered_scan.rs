@@ -39,35 +39,15 @@ pub struct Scan<'t> {
     pub(super) number: Column,
 }
 
-/// The versions of rows in one slot, as a dirty snapshot sees them.
+/// A version of a row as a dirty snapshot sees it.
 #[derive(Clone, Copy)]
-struct Group {
-    slot: i64,
-    /// A committed version that nobody takes out.
-    stays: bool,
-    /// An uncommitted version.
-    arriving: bool,
-    /// Who takes a version out.
-    leaving: Option<TransactionId>,
-}
-
-impl Default for Group {
-    fn default() -> Group {
-        Group { slot: i64::MIN, stays: false, arriving: false, leaving: None }
-    }
-}
-
-impl Group {
-    /// Whether the slot is one of the cap's and stays taken or may: a version that only arrives has
-    /// found the slot free.
-    fn is_taken(&self, slots: i64) -> bool {
-        (1..=slots).contains(&self.slot) && (self.stays || self.leaving.is_some())
-    }
-
-    /// Whom to wait for. One that also arrives is an update that keeps the slot.
-    fn leaver(&self) -> Option<TransactionId> {
-        self.leaving.filter(|_| !self.stays && !self.arriving)
-    }
+pub enum Version {
+    /// Committed, and nobody takes it out.
+    Stays,
+    /// Not committed yet, and not taken out again.
+    Arrives,
+    /// This transaction takes it out.
+    Leaves(TransactionId),
 }
 
 /// One pass over the key's rows under one deciding snapshot.
@@ -195,59 +175,33 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Waits for a transaction that is taking a row out of a slot; `false` if there is none and all
-    /// `slots` are taken. A row whose new version keeps the slot stays in it, whatever becomes of that
-    /// transaction. Where fewer are taken, one that was leaving has left since the caller looked, and
-    /// where a row is just arriving, another has left its slot: the caller decides again.
-    pub fn wait_for_leaver(&self, slots: i64, before_wait: impl FnOnce()) -> Result<bool, Report> {
+    /// Hands on all versions of rows in the order of their numbers. Under a dirty snapshot the scan does not stop at one
+    /// moment, and can miss rows.
+    pub fn look_dirtily(&self, mut see: impl FnMut(i64, Version)) {
         let mut snapshot = dirty();
-        let mut leaver: Option<TransactionId> = None;
         // SAFETY: as in `begin`; a dirty snapshot needs no registration and reports the writers of
         // the row just returned in xmin and xmax.
         unsafe {
             let scan = self.begin(&mut snapshot, self.conditions, self.count, false);
-            let mut taken = 0;
-            let mut group = Group::default();
             let direction = pg_sys::ScanDirection::ForwardScanDirection;
-            loop {
-                let found = ffi::index_getnext_slot(scan, direction, self.row);
-                let slot = if found { read_number(self.row, self.number) } else { i64::MIN };
-                if slot != group.slot {
-                    taken += group.is_taken(slots) as i64;
-                    leaver = leaver.or(group.leaver());
-                    group = Group { slot, ..Group::default() };
-                }
-                if !found {
-                    break;
-                }
+            while ffi::index_getnext_slot(scan, direction, self.row) {
                 let in_progress = |xid| xid != pg_sys::InvalidTransactionId;
-                if in_progress(snapshot.xmax) {
-                    group.leaving = Some(snapshot.xmax);
+                let version = if in_progress(snapshot.xmax) {
+                    Version::Leaves(snapshot.xmax)
                 } else if in_progress(snapshot.xmin) {
-                    group.arriving = true;
+                    // Of such a version HeapTupleSatisfiesDirty does not tell whether its writer has taken it out again.
+                    if is_going(self.row) {
+                        continue;
+                    }
+                    Version::Arrives
                 } else {
-                    group.stays = true;
-                }
+                    Version::Stays
+                };
+                see(read_number(self.row, self.number), version);
                 stop(c"raceguard-cap-row-read");
             }
             ffi::index_endscan(scan);
             clear(self.row);
-            match leaver {
-                None => Ok(taken < slots),
-                Some(xid) => {
-                    let none = pg_sys::XLTW_Oper::XLTW_None;
-                    before_wait();
-                    noting_wait(|| {
-                        ffi::XactLockTableWait(
-                            xid,
-                            core::ptr::null_mut(),
-                            core::ptr::null_mut(),
-                            none,
-                        )
-                    })?;
-                    Ok(true)
-                }
-            }
         }
     }
 
@@ -403,4 +357,40 @@ impl Pass<'_> {
 unsafe fn read_number(row: *mut pg_sys::TupleTableSlot, number: Column) -> i64 {
     // SAFETY: the row is one of the table's; no scan returns one without a number.
     unsafe { RowSlot::from_raw(row) }.integer(number).unwrap_or_default()
+}
+
+/// Whether an uncommitted version has been taken out again. Read without the page's lock: who writes at this moment counts
+/// as before or after.
+unsafe fn is_going(row: *mut pg_sys::TupleTableSlot) -> bool {
+    // SAFETY: a scan of a heap has put a row there, and keeps its page pinned.
+    unsafe {
+        if (*row).tts_ops != &raw const pg_sys::TTSOpsBufferHeapTuple {
+            return false;
+        }
+        let tuple = (*(row as *mut pg_sys::HeapTupleTableSlot)).tuple;
+        let header = core::ptr::read((*tuple).t_data);
+        let mask = header.t_infomask as u32;
+        let locked_only = mask & pg_sys::HEAP_XMAX_LOCK_ONLY != 0;
+        if mask & pg_sys::HEAP_XMAX_INVALID != 0 || locked_only {
+            return false;
+        }
+        // Several lockers and a writer: his number is not worth finding out, one wait more does no harm.
+        mask & pg_sys::HEAP_XMAX_IS_MULTI != 0
+            || !ffi::TransactionIdDidAbort(header.t_choice.t_heap.t_xmax)
+    }
+}
+
+/// Waits until a transaction, or the part of it that has this number and is undone, has ended.
+pub fn wait_for_transaction(xid: TransactionId) -> Result<(), Report> {
+    noting_wait(|| {
+        // SAFETY: the number was that of a running transaction.
+        unsafe {
+            ffi::XactLockTableWait(
+                xid,
+                core::ptr::null_mut(),
+                core::ptr::null_mut(),
+                pg_sys::XLTW_Oper::XLTW_None,
+            )
+        }
+    })
 }
