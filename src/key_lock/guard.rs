@@ -21,6 +21,7 @@ use crate::key_lock::rule::{FirstKeyLockRules, KeyLockRules, Rule, ATTACHMENT, F
 use crate::pg::error::Report;
 use crate::pg::rule_cache;
 use crate::pg::snapshot::Ended;
+use crate::pg::stop::stop;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::trigger_order::{note, set_note, statement_is_current, turn_off};
 use crate::pg::tuple::Row;
@@ -188,6 +189,7 @@ fn lock_upserted(rule: &Rule, firing: Firing, upsert: Upsert, new: Locked) -> Re
                 }
             }
         }
+        stop(c"raceguard-key-looked");
         let trial = lock_on_trial(rule, new, firing.definition())?;
         if ended == Ended::now() || upsert.find().is_none() {
             return Ok(());
