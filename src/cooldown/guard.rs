@@ -5,6 +5,7 @@
 //! at: their own check comes later, under the same lock. There is no unique index behind a
 //! cooldown, so the look must not miss a row: it never uses a dirty snapshot.
 
+use crate::cooldown::ahead::{self, Credit, Stretch};
 use crate::cooldown::decision::{exceeds, next_allowed, Span};
 use crate::cooldown::reports;
 use crate::cooldown::rule::{rule, Rule, ATTACHMENT};
@@ -42,6 +43,7 @@ fn judge(firing: Firing) -> Result<Row, Report> {
     if !firing.is_row(Timing::After) || firing.event() == Event::Delete {
         return Err(attachment::otherwise(&ATTACHMENT, firing.table()));
     }
+    let stretch = ahead::take(firing);
     if bypass::covers(firing) {
         outcome::bypassed(firing);
         return Ok(firing.new_row());
@@ -68,12 +70,15 @@ fn judge(firing: Firing) -> Result<Row, Report> {
     }
     let past = before.filter(|_| rule.options.own_past);
     let waits = lock(firing, rule, &key)?;
-    let is_refused = here(|memory| {
-        let mut spans = Buffer::new(memory, rule.options.max_rows.min(64) + 2);
-        let from = From { written: Some(firing.table()), at };
-        read(rule, &key, from, rule.reach, past, |span| spans.push(span));
-        exceeds(sorted(rule, past, &mut spans), at, rule.options.max_rows)
-    });
+    let is_refused = match past {
+        None => is_too_close(firing, rule, &key, at, stretch),
+        Some(_) => here(|memory| {
+            let mut spans = Buffer::new(memory, rule.options.max_rows.min(64) + 2);
+            let from = From { written: Some(firing.table()), at };
+            read(rule, &key, from, rule.reach, past, |span| spans.push(span));
+            exceeds(sorted(rule, past, &mut spans), at, rule.options.max_rows)
+        }),
+    };
     if is_refused {
         let judged = Judged { at, past };
         let next = first_allowed(rule, &key, at, Some(judged));
@@ -84,6 +89,56 @@ fn judge(firing: Firing) -> Result<Row, Report> {
         outcome::passed(firing);
     }
     Ok(new)
+}
+
+/// Whether a row that has no past of its own shares a period with too many others, by what its statement knows of the
+/// key or by a look into the index.
+fn is_too_close(
+    firing: Firing,
+    rule: &Rule,
+    key: &KeyValues,
+    at: i64,
+    stretch: Option<Stretch>,
+) -> bool {
+    let (max_rows, words, credit) =
+        (rule.options.max_rows, rule.key.words(key), Credit::of(firing));
+    let within = (at.saturating_sub(rule.reach), at.saturating_add(rule.reach));
+    if let (Some(words), Some(stretch)) = (words, stretch) {
+        let mut room = ahead::room();
+        if let Some(spans) = stretch.covering(words, within, &mut room) {
+            credit.was_worth_it(firing);
+            stretch.keep();
+            return exceeds(spans, at, max_rows);
+        }
+    }
+    credit.looked(firing);
+    here(|memory| {
+        let mut spans = Buffer::new(memory, max_rows.min(64) + 2);
+        let from = From { written: Some(firing.table()), at };
+        let ([_], Some(words), true) = (rule.leaves, words, credit.reads_on()) else {
+            read(rule, key, from, rule.reach, None, |span| spans.push(span));
+            return exceeds(sorted(rule, None, &mut spans), at, max_rows);
+        };
+        let (mut beyond, mut known) = (0, i64::MAX);
+        let snapshot = Deciding::take();
+        for leaf in rule.leaves {
+            leaf.read(from.written, snapshot, key, within.0, |at| {
+                beyond += usize::from(at > within.1);
+                if beyond > ahead::BEYOND {
+                    known = at.saturating_sub(1);
+                    return false;
+                }
+                if is_finite(at) {
+                    spans.push(Span { at, end: rule.clock.plus(at, rule.period) });
+                }
+                true
+            });
+        }
+        let moment = snapshot.moment();
+        snapshot.done();
+        ahead::keep(firing, words, moment, (within.0, known), spans.as_mut_slice());
+        exceeds(spans.as_mut_slice(), at, max_rows)
+    })
 }
 
 /// Takes the key's lock. A guard that only observes waits for nobody: of rows that others have not committed

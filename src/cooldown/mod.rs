@@ -1,5 +1,6 @@
 //! The cooldown: at most so many rows per key within any period.
 
+pub mod ahead;
 pub mod calls;
 pub mod check;
 pub mod decision;

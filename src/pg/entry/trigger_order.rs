@@ -60,6 +60,13 @@ pub fn set_note(firing: Firing, note: u8) {
     }
 }
 
+/// Tells the running statement from all others that run, for the trigger and the table that fire. A statement that has
+/// [noted](note) nothing yet may have the number of one that has ended.
+#[inline]
+pub fn statement(firing: Firing) -> usize {
+    firing.function().addr()
+}
+
 /// Whether the running statement fires the triggers that the table has now. It goes on with those that there
 /// were when it began, so what is known of the order of the table's triggers may not hold for it. Plain frames.
 pub fn statement_is_current(firing: Firing) -> bool {

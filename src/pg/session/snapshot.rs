@@ -91,6 +91,13 @@ impl Standstill {
         Standstill::of(Ended::now().0, unsafe { ffi::GetCurrentCommandId(false) })
     }
 
+    /// Marks the present command as one that has written, so that whatever writes next runs under another number, also
+    /// where nothing has been written under it yet. For a session that is writing.
+    pub fn spend_command() {
+        // SAFETY: sets a flag of the transaction.
+        unsafe { ffi::GetCurrentCommandId(true) };
+    }
+
     #[inline]
     fn of(ended: u64, command: u32) -> Standstill {
         let (transaction, subtransaction) = (transaction_number(), subtransaction_number());
