@@ -169,10 +169,10 @@ impl Stock {
         amount: Datum,
     ) -> Result<Report, Report> {
         let (asked, floor) = (numeric::shown(amount)?, numeric::shown(self.floor)?);
-        let stored = stored.unwrap_or("NULL");
+        let (stored, key) = (stored.unwrap_or("NULL"), self.table.shown(key)?);
         self.out_of_bounds(
             format_args!("fall below {floor}"),
-            format_args!("Key {}: stored {stored}, asked {asked}.", key.shown),
+            format_args!("Key {key}: stored {stored}, asked {asked}."),
             format_args!("Ask for less, or put some back first (a negative amount)."),
         )
     }
@@ -203,49 +203,47 @@ impl Stock {
             Ceiling::Column(name) => (format!("\"{name}\""), format!("raise \"{name}\"")),
             _ => (most.to_owned(), "raise at_most".to_owned()),
         };
-        let stored = stored.unwrap_or("NULL");
+        let (stored, key) = (stored.unwrap_or("NULL"), self.table.shown(key)?);
         self.out_of_bounds(
             format_args!("rise above {bound}"),
-            format_args!(
-                "Key {}: stored {stored}, at most {most}, {back} asked to be added.",
-                key.shown
-            ),
+            format_args!("Key {key}: stored {stored}, at most {most}, {back} asked to be added."),
             format_args!("Add less, take some first (a positive amount), or {hint}."),
         )
     }
 
     /// What the column holds is no amount, so nothing can be put back into it: 22004 for NULL,
     /// 22023 for NaN.
-    fn nothing_to_add_to(&self, key: &RowKey, stored: Option<&str>) -> Report {
+    fn nothing_to_add_to(&self, key: &RowKey, stored: Option<&str>) -> Result<Report, Report> {
+        let key = self.table.shown(key)?;
         let (code, stored) = match stored {
             None => (errors::NULL_NOT_ALLOWED, "NULL"),
             Some(stored) => (errors::INVALID_PARAMETER, stored),
         };
-        Report::error(
+        Ok(Report::error(
             code,
             format_args!("\"{}\" of a row of \"{}\" is {stored}", self.column, self.table.name),
         )
         .detail(format_args!(
-            "Key {}: {stored} stays {stored} whatever is added, and the amount would be lost.",
-            key.shown
+            "Key {key}: {stored} stays {stored} whatever is added, and the amount would be lost."
         ))
         .hint(format_args!(
             "Give the row a number first; NOT NULL and a CHECK keep the column countable."
         ))
         .table(self.table.oid)
-        .column(&self.column)
+        .column(&self.column))
     }
 
-    fn suppressed(&self, key: &RowKey) -> Report {
-        Report::error(
+    fn suppressed(&self, key: &RowKey) -> Result<Report, Report> {
+        let key = self.table.shown(key)?;
+        Ok(Report::error(
             errors::TRIGGERED_DATA_CHANGE,
             format_args!("a trigger on \"{}\" kept the row from being written", self.table.name),
         )
-        .detail(format_args!("Key {} is present, and nothing was written.", key.shown))
+        .detail(format_args!("Key {key} is present, and nothing was written."))
         .hint(format_args!(
             "A BEFORE ROW trigger returned NULL; it should raise an error or return the row."
         ))
-        .table(self.table.oid)
+        .table(self.table.oid))
     }
 }
 
@@ -269,7 +267,7 @@ impl Taker<'_> {
         let stored = stored.as_deref();
         if !says(LOOK_COUNTABLE)? {
             return Err(match numeric::is_negative(amount)? {
-                true => self.stock.nothing_to_add_to(key, stored),
+                true => self.stock.nothing_to_add_to(key, stored)?,
                 false => self.stock.not_enough(key, stored, amount)?,
             });
         }
@@ -282,7 +280,7 @@ impl Taker<'_> {
         }
         let updated = self.update.execute(&values)?;
         if updated.rows() == 0 {
-            return Err(self.stock.suppressed(key));
+            return Err(self.stock.suppressed(key)?);
         }
         updated.only_result(1)
     }

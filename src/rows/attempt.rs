@@ -49,7 +49,7 @@ impl Attempt<'_> {
             self.refuse_fixed()?;
         }
         let hidden = catch(|| row_security_applies(self.table.oid))?;
-        Err(self.withheld(hidden))
+        Err(self.withheld(hidden)?)
     }
 
     /// What Postgres says to an UPDATE of a column that cannot be written, where the client wants
@@ -122,7 +122,7 @@ impl Attempt<'_> {
     }
 
     fn stale(&self, origin: Origin, difference: core::fmt::Arguments) -> Result<Report, Report> {
-        let (table, key) = (self.table, self.key.shown);
+        let (table, key) = (self.table, self.table.shown(self.key)?);
         let guard = table.guard.as_ref().filter(|_| self.form.token == Token::Version);
         refuse(table, Code::Rg409, origin, |style| {
             let report = errors::of_call(
@@ -165,8 +165,8 @@ impl Attempt<'_> {
     }
 
     /// The row is there as stated, and still nothing is written.
-    fn withheld(&self, row_security: bool) -> Report {
-        let table = self.table;
+    fn withheld(&self, row_security: bool) -> Result<Report, Report> {
+        let (table, key) = (self.table, self.table.shown(self.key)?);
         let report = match row_security {
             true => Report::error(
                 errors::INSUFFICIENT_PRIVILEGE,
@@ -180,12 +180,9 @@ impl Attempt<'_> {
             )),
             false => kept_from_being_written(&table.name, table.oid),
         };
-        report
-            .detail(format_args!(
-                "Key {} is present as stated, and nothing was written.",
-                self.key.shown
-            ))
-            .table(table.oid)
+        Ok(report
+            .detail(format_args!("Key {key} is present as stated, and nothing was written."))
+            .table(table.oid))
     }
 }
 

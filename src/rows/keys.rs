@@ -8,9 +8,11 @@ use crate::pg::error::{catch, Report};
 use crate::pg::memory::{self, Buffer, Memory};
 use crate::pg::prepared::{Outcome, Prepared};
 use crate::pg::privilege::row_security_applies;
+use crate::pg::text::PgText;
 use crate::rows::refusal::{refuse, Origin};
 use crate::rows::table::{Described, RowKey};
 use core::cmp::Ordering;
+use core::fmt::Write;
 use pgrx::pg_sys::{Datum, Oid};
 
 impl Described {
@@ -33,7 +35,7 @@ impl Described {
             for (column, value) in self.key.iter().zip(key.values) {
                 values.push(keep_value(column.type_oid, *value, memory));
             }
-            RowKey { values: values.into_slice(), shown: memory.keep_text(key.shown) }
+            RowKey { values: values.into_slice() }
         })
     }
 
@@ -159,7 +161,15 @@ fn sort<T: Copy>(
 
 /// RG404: keys that no row has, or none that the current role may see.
 pub fn not_there(table: &Described, missing: &[&RowKey]) -> Result<Report, Report> {
-    let (shown, name) = (Listed(missing), &table.name);
+    let (mut shown, name) = (catch(PgText::new)?, &table.name);
+    for (i, key) in missing.iter().enumerate() {
+        if i > 0 {
+            catch(|| {
+                let _ = shown.write_str(", ");
+            })?;
+        }
+        table.show(key, shown)?;
+    }
     let (key, row, is, hint) = match missing.len() {
         1 => (
             "Key",
@@ -184,19 +194,6 @@ pub fn not_there(table: &Described, missing: &[&RowKey]) -> Result<Report, Repor
             format_args!("{hint}"),
         )
     })
-}
-
-/// Keys in a message.
-struct Listed<'a>(&'a [&'a RowKey<'a>]);
-
-impl core::fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (i, key) in self.0.iter().enumerate() {
-            let separator = if i == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", key.shown)?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

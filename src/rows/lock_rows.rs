@@ -9,6 +9,7 @@ use crate::pg::jsonb::{Json, JsonKind};
 use crate::pg::memory::{self, here, Memory, Scratch};
 use crate::pg::result_set::return_set;
 use crate::pg::spi::connected;
+use crate::pg::text::PgText;
 use crate::rows::keys::not_there;
 use crate::rows::table::{describe, Described, RowKey};
 use pgrx::pg_sys::Datum;
@@ -94,15 +95,15 @@ fn lock(
     let mut missing: Vec<&RowKey> = Vec::new();
     for key in keys {
         let values = key.with(&[]);
+        // Made before: after an error nothing of Postgres is to be called.
+        let shown = (wait == "nowait").then(|| table.shown(key)).transpose()?;
         let found = match wait {
             "skip" => statement.execute(&values),
             _ => table.lock_row(&statement, key, &values),
         };
-        let found = found.map_err(|report| {
-            if wait == "nowait" && report.is(errors::LOCK_NOT_AVAILABLE) {
-                return locked(report, key);
-            }
-            report
+        let found = found.map_err(|report| match shown {
+            Some(key) if report.is(errors::LOCK_NOT_AVAILABLE) => locked(report, key),
+            _ => report,
         })?;
         match found.only_result(1)? {
             Some(row) => rows.push(row),
@@ -116,8 +117,8 @@ fn lock(
 }
 
 /// Postgres's own error does not say which row.
-fn locked(report: Report, key: &RowKey) -> Report {
+fn locked(report: Report, key: PgText) -> Report {
     report
-        .detail(format_args!("Key {} is locked by another transaction.", key.shown))
+        .detail(format_args!("Key {key} is locked by another transaction."))
         .hint(format_args!("Try again later, or wait for it with wait => 'wait'."))
 }

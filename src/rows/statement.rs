@@ -52,7 +52,7 @@ fn build(form: &Form, table: &Described) -> (String, Vec<Oid>) {
         // UPDATE ONLY public.orders AS t
         //   SET "address" = $2, "version" = t."version" OPERATOR(pg_catalog.+) 1
         //   WHERE t."id" OPERATOR(pg_catalog.=) $1
-        //     AND coalesce(t."version" OPERATOR(pg_catalog.=) $3, false)
+        //     AND t."version" OPERATOR(pg_catalog.=) $3
         //   RETURNING pg_catalog.to_jsonb(t.*)
         Verb::Update => table
             .returning_row(&format!("UPDATE {name} AS t SET {set} WHERE {key} AND {same}"), "t"),
@@ -157,8 +157,12 @@ fn condition(
     }
     let stated = parameters.next(token_type(token, table.guard.as_ref()));
     let and = if columns.is_empty() { "" } else { " AND " };
-    // A version column that was made nullable may hold NULL, which is no version.
-    format!("coalesce({stored} OPERATOR(pg_catalog.=) {stated}, false){and}{columns}")
+    let same = format!("{stored} OPERATOR(pg_catalog.=) {stated}");
+    // A version column that was made nullable may hold NULL, which is no version: WHERE takes that as it should be.
+    match form.verb {
+        Verb::Update | Verb::Delete => format!("{same}{and}{columns}"),
+        Verb::Look | Verb::LookAtOrigin => format!("coalesce({same}, false){and}{columns}"),
+    }
 }
 
 /// A column that must not have changed, in SQL.

@@ -12,9 +12,9 @@ use crate::errors;
 use crate::pg::convert::{input, output};
 use crate::pg::distribution::{self, Location};
 use crate::pg::error::{catch, Report};
-use crate::pg::json_record::{self, Fields};
-use crate::pg::jsonb::Json;
-use crate::pg::memory::Memory;
+use crate::pg::json_record::{self, Fields, NamedValue};
+use crate::pg::jsonb::{Json, Member};
+use crate::pg::memory::{here, Memory};
 use crate::pg::open_table::{no_table, open_table};
 use crate::pg::prepared::Prepared;
 use crate::pg::primary_key::{key_columns, PrimaryKeyColumn};
@@ -61,12 +61,10 @@ pub struct Field {
     pub writable: bool,
 }
 
-/// The values of a primary key, and the key as Postgres shows one: `(id)=(42)`. `Copy`: there may be as
-/// many as the caller likes, in Postgres's memory.
+/// The values of a primary key. `Copy`: there may be as many as the caller likes, in Postgres's memory.
 #[derive(Clone, Copy)]
 pub struct RowKey<'m> {
     pub values: &'m [Datum],
-    pub shown: &'m str,
 }
 
 /// Statements kept per table; an application that changes ever other sets of columns starts anew
@@ -181,16 +179,32 @@ impl Described {
         json: Datum,
         memory: Memory<'m>,
     ) -> Result<(Vec<i16>, Fields<'m>), Report> {
-        let mut attnos = Vec::new();
-        for name in self.names(argument, json, memory)? {
+        let members = self.members(argument, json, memory)?;
+        let mut attnos = Vec::with_capacity(members.len());
+        for (name, _) in members {
             attnos.push(self.column(name)?.attno);
         }
-        Ok((attnos, self.populate(json, memory)?))
+        Ok((attnos, self.populate(json, members, memory)?))
     }
 
     /// Reads an object as a row of the table; 55006 where a function that an earlier one called, a
     /// domain's for one, has changed the table since it was described.
-    fn populate<'m>(&self, json: Datum, memory: Memory<'m>) -> Result<Fields<'m>, Report> {
+    fn populate<'m>(
+        &self,
+        json: Datum,
+        members: &[Member<'m>],
+        memory: Memory<'m>,
+    ) -> Result<Fields<'m>, Report> {
+        if !self.watch.is_outdated() {
+            // All of them are columns.
+            let fields = members.iter().filter_map(|(name, value)| {
+                let Field { attno, type_oid, typmod, .. } = *self.column(name).ok()?;
+                Some(NamedValue { attno, type_oid, typmod, value: *value })
+            });
+            if let Some(fields) = json_record::read(fields, memory)? {
+                return Ok(fields);
+            }
+        }
         let is_as_described = |attno: i16, type_oid: Option<Oid>| {
             self.field(attno).map(|field| field.type_oid) == type_oid
         };
@@ -207,13 +221,13 @@ impl Described {
         })
     }
 
-    fn names<'m>(
+    fn members<'m>(
         &self,
         argument: &str,
         json: Datum,
         memory: Memory<'m>,
-    ) -> Result<&'m [&'m str], Report> {
-        Json::of(json, memory)?.names(memory)?.ok_or_else(|| {
+    ) -> Result<&'m [Member<'m>], Report> {
+        Json::of(json, memory)?.members(memory)?.ok_or_else(|| {
             Report::error(
                 errors::INVALID_PARAMETER,
                 format_args!("argument \"{argument}\" must be a JSON object"),
@@ -236,9 +250,9 @@ impl Described {
         pk: Datum,
         memory: Memory<'m>,
     ) -> Result<RowKey<'m>, Report> {
-        let named = self.names(argument, pk, memory)?;
+        let named = self.members(argument, pk, memory)?;
         let names = &self.key_columns;
-        let lacks = |k: &PrimaryKeyColumn| !named.contains(&k.name.as_str());
+        let lacks = |k: &PrimaryKeyColumn| !named.iter().any(|(name, _)| *name == k.name);
         if named.len() != self.key.len() || self.key.iter().any(lacks) {
             return Err(Report::error(
                 errors::INVALID_PARAMETER,
@@ -251,11 +265,9 @@ impl Described {
             .hint(format_args!("Give one field for each column of the primary key."))
             .table(self.oid));
         }
-        let fields = self.populate(pk, memory)?;
-        let json = Json::of(pk, memory)?;
+        let fields = self.populate(pk, named, memory)?;
         let mut values = Vec::with_capacity(self.key.len());
-        let mut shown = catch(|| PgText::from_fmt(format_args!("({names})=(")))?;
-        for (i, column) in self.key.iter().enumerate() {
+        for column in &self.key {
             let field = self.column(&column.name)?;
             let Some(value) = fields.get(field.attno) else {
                 return Err(Report::error(
@@ -266,36 +278,53 @@ impl Described {
                 .hint(format_args!("Give the key of an existing row."))
                 .table(self.oid));
             };
-            let value = match self.written(&json, field, memory)? {
+            let value = match self.written(named, field, memory)? {
                 Some(text) => input(text, field.type_oid, -1)?,
                 None => value,
             };
             values.push(value);
-            let (separator, text) =
-                (if i == 0 { "" } else { ", " }, output(value, field.type_oid, memory)?);
-            catch(|| {
-                let _ = write!(shown, "{separator}{text}");
-            })?;
         }
+        catch(|| RowKey { values: memory.keep(&values) })
+    }
+
+    /// A key as Postgres shows one: `(id)=(42)`. Not after an error that was caught.
+    pub fn shown(&self, key: &RowKey) -> Result<PgText, Report> {
+        let text = catch(PgText::new)?;
+        self.show(key, text)?;
+        Ok(text)
+    }
+
+    /// [`Described::shown`], as a part of a text.
+    pub fn show(&self, key: &RowKey, mut text: PgText) -> Result<(), Report> {
+        let names = &self.key_columns;
         catch(|| {
-            let _ = shown.write_char(')');
+            let _ = write!(text, "({names})=(");
         })?;
-        catch(|| RowKey { values: memory.keep(&values), shown: memory.keep_text(shown.as_str()) })
+        here(|memory| {
+            for (i, (column, value)) in self.key.iter().zip(key.values).enumerate() {
+                let separator = if i == 0 { "" } else { ", " };
+                let value = output(*value, column.type_oid, memory)?;
+                catch(|| {
+                    let _ = write!(text, "{separator}{value}");
+                })?;
+            }
+            Ok(())
+        })?;
+        catch(|| {
+            let _ = text.write_char(')');
+        })
     }
 
     /// A key's value as it is written, where the column has a precision or length: 1.005 is no key of a
     /// `numeric(10,2)` and must not find the row of what it rounds to.
     fn written<'m>(
         &self,
-        key: &Json<'m>,
+        key: &[Member<'m>],
         field: &Field,
         memory: Memory<'m>,
     ) -> Result<Option<&'m str>, Report> {
-        match field.typmod {
-            0.. => match key.member(&field.name)? {
-                Some(value) => value.plain(memory),
-                None => Ok(None),
-            },
+        match key.iter().find(|(name, _)| *name == field.name) {
+            Some((_, value)) if field.typmod >= 0 => value.plain(memory),
             _ => Ok(None),
         }
     }

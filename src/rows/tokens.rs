@@ -126,8 +126,12 @@ pub fn read(expected: Expected, token: Token, table: &Described) -> Result<State
                 Ok(StatedVersion { value, number: Some(guard.kind.read(value)), shown })
             }
             _ => {
-                let number: i64 =
-                    shown.parse().map_err(|_| malformed(table, &shown, "a whole number"))?;
+                let number = match expected {
+                    Expected::Number(number) => number,
+                    Expected::Text(_) => {
+                        shown.parse().map_err(|_| malformed(table, &shown, "a whole number"))?
+                    }
+                };
                 Ok(StatedVersion { value: Datum::from(number), number: Some(number), shown })
             }
         },

@@ -14,18 +14,22 @@ const LONGEST_TEXT: usize = 1 << 20;
 
 /// The bytes of a text value.
 pub fn text_of(value: Datum) -> Result<String, Report> {
-    // SAFETY: the datum is a varlena, which knows how long it is without being detoasted.
-    let length = catch(|| unsafe { ffi::toast_raw_datum_size(value) })?;
-    if length > LONGEST_TEXT {
+    // SAFETY: the datum is a varlena, which knows how long it is without being detoasted; the detoasted copy outlives the
+    // read below.
+    let (length, detoasted) = catch(|| unsafe {
+        let length = ffi::toast_raw_datum_size(value);
+        let detoasted =
+            (length <= LONGEST_TEXT).then(|| ffi::pg_detoast_datum(value.cast_mut_ptr()));
+        (length, detoasted)
+    })?;
+    let Some(detoasted) = detoasted else {
         return Err(Report::error(
             sqlstate::LIMIT_EXCEEDED,
             format_args!("text argument is too long: {length} bytes"),
         )
         .detail(format_args!("It may have {LONGEST_TEXT} bytes."))
         .hint(format_args!("Names, keys, conditions and versions are shorter.")));
-    }
-    // SAFETY: the datum is a varlena; the detoasted copy outlives the read below.
-    let detoasted = catch(|| unsafe { ffi::pg_detoast_datum(value.cast_mut_ptr()) })?;
+    };
     // SAFETY: a detoasted varlena has a 4-byte header with its length in the upper 30 bits
     // (pg_detoast_datum also expands short headers).
     let bytes = unsafe {

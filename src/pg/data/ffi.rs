@@ -68,6 +68,7 @@ import! {
 
     // numeric
     fn getBaseTypeAndTypmod(type_oid: Oid, typmod: *mut i32) -> Oid;
+    fn numeric_out(fcinfo: FunctionCallInfo) -> Datum;
     fn numeric_add(fcinfo: FunctionCallInfo) -> Datum;
     fn numeric_uminus(fcinfo: FunctionCallInfo) -> Datum;
     fn numeric_eq(fcinfo: FunctionCallInfo) -> Datum;

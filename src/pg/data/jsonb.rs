@@ -7,12 +7,12 @@ use super::ffi;
 use crate::pg::base::encoding::utf8;
 use crate::pg::base::error::{catch, Report};
 use crate::pg::base::memory::{Buffer, Memory};
-use crate::pg::base::text::PgText;
+use crate::pg::base::text::{cstr, PgText};
 use crate::pg::data::convert::{output, text_datum};
 use core::ffi::{c_char, c_int};
 use core::fmt;
 use core::marker::PhantomData;
-use pgrx::pg_sys::{self, Datum};
+use pgrx::pg_sys::{self, Datum, Oid};
 
 /// A jsonb value in memory that lasts as long as `'j`. `Copy`: it points there.
 #[derive(Clone, Copy)]
@@ -145,25 +145,82 @@ impl<'j> Json<'j> {
 
     /// The names of an object's members; `None` for any other value.
     pub fn names<'m>(&self, memory: Memory<'m>) -> Result<Option<&'m [&'j str]>, Report> {
+        let Some(members) = self.members(memory)? else { return Ok(None) };
+        catch(|| {
+            let mut names = Buffer::new(memory, members.len());
+            members.iter().for_each(|(name, _)| names.push(*name));
+            Some(names.into_slice())
+        })
+    }
+
+    /// The members of an object; `None` for any other value.
+    pub fn members<'m>(&self, memory: Memory<'m>) -> Result<Option<&'m [Member<'j>]>, Report> {
         if self.kind() != JsonKind::Object {
             return Ok(None);
         }
         let (container, count) = (self.container(), self.count());
-        // SAFETY: the names lie in the container.
+        // SAFETY: names and values lie in the container.
         catch(|| unsafe {
-            let mut names = Buffer::new(memory, count);
+            let mut members = Buffer::new(memory, count);
             let mut iterator = ffi::JsonbIteratorInit(container);
             let mut value: pg_sys::JsonbValue = core::mem::zeroed();
-            let mut token = ffi::JsonbIteratorNext(&mut iterator, &mut value, true);
-            while token != pg_sys::JsonbIteratorToken::WJB_DONE {
-                token = ffi::JsonbIteratorNext(&mut iterator, &mut value, true);
-                if token == pg_sys::JsonbIteratorToken::WJB_KEY {
+            let mut name = "";
+            loop {
+                match ffi::JsonbIteratorNext(&mut iterator, &mut value, true) {
                     // A name that is no UTF-8 (another server encoding) is no column raceguard knows.
-                    names.push(core::str::from_utf8(string_bytes(&value)).unwrap_or_default());
+                    pg_sys::JsonbIteratorToken::WJB_KEY => {
+                        name = core::str::from_utf8(string_bytes(&value)).unwrap_or_default()
+                    }
+                    pg_sys::JsonbIteratorToken::WJB_VALUE => {
+                        members.push((name, Json(value, PhantomData)))
+                    }
+                    pg_sys::JsonbIteratorToken::WJB_DONE => break,
+                    _ => {}
                 }
             }
-            Some(names.into_slice())
+            Some(members.into_slice())
         })
+    }
+
+    /// The value as one of a type that takes it as it is written, where that is plain to see: an integer, a boolean, a text
+    /// without a length, NULL. `None` where the type's input function has to be asked. Plain frames.
+    pub fn as_written(&self, type_oid: Oid, typmod: i32) -> Option<Option<Datum>> {
+        let is_text = matches!(type_oid, pg_sys::TEXTOID | pg_sys::VARCHAROID) && typmod < 0;
+        match (self.kind(), type_oid) {
+            (JsonKind::Null, _) if is_text || is_plain(type_oid) => Some(None),
+            (JsonKind::Bool, pg_sys::BOOLOID) => {
+                // SAFETY: the tag says that the boolean is in use.
+                let value = unsafe { self.0.val.boolean };
+                Some(Some(Datum::from(value)))
+            }
+            (JsonKind::Number, _) if is_plain(type_oid) => {
+                let number = self.whole_number()?;
+                match type_oid {
+                    pg_sys::INT2OID => i16::try_from(number).ok().map(Datum::from),
+                    pg_sys::INT4OID => i32::try_from(number).ok().map(Datum::from),
+                    pg_sys::INT8OID => Some(Datum::from(number)),
+                    _ => None,
+                }
+                .map(Some)
+            }
+            // SAFETY: the tag says that the string is in use, which is copied.
+            (JsonKind::String, _) if is_text => unsafe {
+                let string = self.0.val.string;
+                Some(Some(Datum::from(ffi::cstring_to_text_with_len(string.val, string.len))))
+            },
+            _ => None,
+        }
+    }
+
+    /// A number that is written without a fraction and fits into 64 bits.
+    fn whole_number(&self) -> Option<i64> {
+        // SAFETY: the tag says that the number is in use; what is written of it is NUL-terminated.
+        unsafe {
+            let number = Datum::from(self.0.val.numeric);
+            let written =
+                ffi::DirectFunctionCall1Coll(Some(ffi::numeric_out), pg_sys::InvalidOid, number);
+            cstr(written.cast_mut_ptr()).parse().ok()
+        }
     }
 
     /// A scalar as a type's input function takes it: a string without its quotes. `None` for null, an
@@ -207,6 +264,14 @@ impl<'j> Json<'j> {
         // SAFETY: copies the value.
         catch(|| unsafe { Datum::from(ffi::JsonbValueToJsonb(value)) })
     }
+}
+
+/// A member of an object: its name and its value.
+pub type Member<'j> = (&'j str, Json<'j>);
+
+/// Whether values of a type are machine words that are read here.
+fn is_plain(type_oid: Oid) -> bool {
+    matches!(type_oid, pg_sys::BOOLOID | pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID)
 }
 
 /// # Safety
