@@ -1,6 +1,6 @@
 """Runs the benchmark sections against the server that PGHOST, PGPORT and PGUSER name.
 
-Usage: run.py TWINS_LIBRARY [SECTION ...]
+Usage: run.py FOLDER_OF_TWINS [SECTION ...]
 Without sections: all of them, and results.md and plots/ are written anew, and so are the lines of the
 measured release in history.csv.
 """
@@ -35,7 +35,7 @@ def main(twins, wanted):
         session.sql(f"DROP DATABASE IF EXISTS {DATABASE};")
         session.sql(f"CREATE DATABASE {DATABASE};")
     os.environ["PGDATABASE"] = DATABASE
-    with Session({"twins": twins}) as session:
+    with Session({"twins": f"{twins}/twins.so", "settings": f"{twins}/settings.so"}) as session:
         session.sql("CREATE EXTENSION raceguard;")
         session.sql((HERE / "sql/peers.sql").read_text())
         release = session.sql("SELECT extversion FROM pg_extension WHERE extname = 'raceguard';")

@@ -15,6 +15,8 @@ trap 'rm -rf "$twins"' EXIT
 chmod 755 "$twins"
 flags=$("$PG_BIN/pg_config" --cppflags --cflags --cflags_sl --ldflags | tr '\n' ' ')
 # shellcheck disable=SC2086 # the flags are words
-cc $flags -I"$("$PG_BIN/pg_config" --includedir-server)" -shared -o "$twins/twins.so" twins/*.c
+twin() { cc $flags -I"$("$PG_BIN/pg_config" --includedir-server)" -shared -o "$twins/$1.so" "${@:2}"; }
+twin twins twins/*.c
+twin settings twins/settings/*.c
 
-PATH=$PG_BIN:$PATH python3 run.py "$twins/twins.so" "$@"
+PATH=$PG_BIN:$PATH python3 run.py "$twins" "$@"

@@ -7,7 +7,8 @@ from report import ms
 
 ROUNDS = 25
 
-NONE, TWIN, PLPGSQL, OURS = "no trigger", "C twin", "PL/pgSQL trigger", "raceguard"
+NONE, TWIN, SETTINGS, PLPGSQL, OURS = (
+    "no trigger", "C twin", "C twin with as many settings", "PL/pgSQL trigger", "raceguard")
 
 ORDERS = """CREATE TABLE {table} (id int PRIMARY KEY, shipping_address text NOT NULL,
     version bigint NOT NULL DEFAULT 1) WITH (fillfactor = 45);
@@ -16,6 +17,7 @@ TRIGGER = "CREATE TRIGGER guard BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FU
 SETUP = {
     NONE: ORDERS,
     TWIN: ORDERS + TRIGGER + "twin_version('version');",
+    SETTINGS: ORDERS + TRIGGER + "twin_version_with_settings('version');",
     PLPGSQL: ORDERS + TRIGGER + "plpgsql_version();",
     OURS: ORDERS + "SELECT raceguard.add_version('{table}');",
 }

@@ -12,6 +12,7 @@ ROUNDS = 3
 NONE, EMPTY, TWIN, MODDATETIME, PLPGSQL, OURS = (
     "no trigger", "empty C trigger", "C twin", "contrib moddatetime", "PL/pgSQL trigger", "raceguard")
 UNIQUE, BTREE, EXCLUSION = "unique index, slots given", "btree index alone", "EXCLUDE USING gist"
+FILLING, NOTING = "unique index, C trigger that fills the slot", "btree index, empty C trigger AFTER INSERT"
 
 ORDERS = """CREATE TABLE {table} (id int PRIMARY KEY, shipping_address text NOT NULL,
     updated_at timestamptz NOT NULL DEFAULT now(), version bigint NOT NULL DEFAULT 1)
@@ -26,6 +27,10 @@ COOLED = """CREATE TABLE {table} ("userId" int NOT NULL, "createdAt" timestamp N
 
 def trigger(call):
     return "CREATE TRIGGER guard BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION " + call + ";"
+
+
+def inserted(timing, call):
+    return f"CREATE TRIGGER guard {timing} INSERT ON {{table}} FOR EACH ROW EXECUTE FUNCTION {call};"
 
 
 VERSION = {
@@ -46,11 +51,14 @@ KEY_LOCK = {
 CAP = {
     NONE: CAPPED,
     UNIQUE: CAPPED + """CREATE UNIQUE INDEX ON {table} ("userId", slot);""",
+    FILLING: CAPPED + """CREATE UNIQUE INDEX ON {table} ("userId", slot);"""
+    + inserted("BEFORE", "twin_cap('slot', '3')"),
     OURS: CAPPED + """SELECT raceguard.add_cap('{table}', '"userId"', 3);""",
 }
 COOLDOWN = {
     NONE: COOLED,
     BTREE: COOLED + """CREATE INDEX ON {table} ("userId", "createdAt");""",
+    NOTING: COOLED + """CREATE INDEX ON {table} ("userId", "createdAt");""" + inserted("AFTER", "twin_empty()"),
     EXCLUSION: COOLED + """ALTER TABLE {table} ADD EXCLUDE USING gist
         ("userId" WITH =, tsrange("createdAt", "createdAt" + interval '7 days') WITH &&);""",
     OURS: COOLED + """SELECT raceguard.add_cooldown('{table}', '"userId"', at => 'createdAt',
@@ -93,7 +101,7 @@ def measure(variants, statements):
             with Session() as session:
                 session.sql(variants[variant].format(table="bulk"))
                 session.sql("VACUUM ANALYZE bulk; CHECKPOINT;")
-            slot = "NULL" if variant == OURS else "i % 3 + 1"
+            slot = "NULL" if variant in (FILLING, OURS) else "i % 3 + 1"
             seen[variant].append(
                 run_once(*(s.format(table="bulk", slot=slot) for s in statements)))
             with Session() as session:

@@ -8,8 +8,9 @@ SWAPS = 20_000
 COMMIT_EVERY = 100
 ROUNDS = 9
 
-BY_HAND, BY_HAND_GUARDED, OURS = (
-    "UPDATE by hand", "UPDATE by hand, version_guard on the table", "raceguard.compare_and_swap")
+BY_HAND, BY_HAND_GUARDED, TWIN, OURS = (
+    "UPDATE by hand", "UPDATE by hand, version_guard on the table", "C twin: a call that runs that UPDATE",
+    "raceguard.compare_and_swap")
 
 ORDERS = """CREATE TABLE {table} (id int PRIMARY KEY, customer text NOT NULL,
     shipping_address text NOT NULL, placed_at timestamptz NOT NULL DEFAULT now(),
@@ -20,9 +21,12 @@ UPDATE = """UPDATE {table} SET shipping_address = 'New Street', version = versio
     WHERE id = {id} AND version = {version} RETURNING to_jsonb({table})"""
 SWAP = """SELECT raceguard.compare_and_swap('{table}', jsonb_build_object('id', {id}::int),
     {version}::bigint, '{{"shipping_address": "New Street"}}')"""
+CALL = """SELECT twin_swap(jsonb_build_object('id', {id}::int), {version}::bigint,
+    '{{"shipping_address": "New Street"}}')"""
 VARIANTS = {
     BY_HAND: ("swap_by_hand", ORDERS, UPDATE),
     BY_HAND_GUARDED: ("swap_guarded", ORDERS + GUARD, UPDATE),
+    TWIN: ("swap_twin", ORDERS + GUARD, CALL),
     OURS: ("swap_ours", ORDERS + GUARD, SWAP),
 }
 
