@@ -12,6 +12,7 @@ use crate::pg::error::{catch, Report};
 use crate::pg::foreign_key::ForeignKey;
 use crate::pg::memory;
 use crate::pg::relation::Table;
+use crate::pg::snapshot::is_kept;
 use crate::pg::spi::connected;
 use crate::total::carried::CarriedTotal;
 use crate::total::settle::SettlementRun;
@@ -117,7 +118,7 @@ impl Bump {
     ///
     /// READ COMMITTED follows a row and not a key: a parent that another deletes and puts again while the UPDATE waits
     /// is another row, and the UPDATE finds nothing. Where that happens to the second one too, the row is locked first,
-    /// as often as one is there, and bumped under its lock.
+    /// as often as one is there, and bumped under its lock. Above READ COMMITTED either UPDATE has told of it by 40001.
     ///
     /// A total that is due at COMMIT through the same foreign key goes with it. Where its bounds refuse that, the
     /// settlement that follows tells.
@@ -136,7 +137,7 @@ impl Bump {
             Ok(path.bump(&parent, &due.key, BumpFrom::Any, carried.as_ref())?
                 || (carries && path.bump(&parent, &due.key, BumpFrom::Any, None)?))
         };
-        if bump_now()? {
+        if bump_now()? || is_kept() {
             return Ok(());
         }
         while path.is_unmoved(&parent, &due.key)? {
