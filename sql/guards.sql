@@ -45,9 +45,9 @@ SELECT t.tgrelid::regclass AS target,
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = 'raceguard'::regnamespace
 CROSS JOIN LATERAL raceguard.guard_kind(p.proname) AS k(kind)
-WHERE k.kind IS NOT NULL AND t.tgparentid = 0;
+WHERE k.kind IS NOT NULL AND t.tgparentid = 0 AND raceguard.logical_table(t.tgrelid) = t.tgrelid;
 COMMENT ON VIEW raceguard.guards IS
-'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled (fires in ordinary sessions, on every partition too), its mode (enforce or observe), and whether it is whole: attached as its function needs it, with the triggers, CHECK, index, column and foreign key that go with it in force. Clones on partitions are left out.';
+'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled (fires in ordinary sessions, on every partition too), its mode (enforce or observe), and whether it is whole: attached as its function needs it, with the triggers, CHECK, index, column and foreign key that go with it in force. Clones on partitions are left out, and so are shards and chunks: their table has the guard.';
 
 GRANT USAGE ON SCHEMA raceguard TO PUBLIC;
 GRANT SELECT ON raceguard.guards TO PUBLIC;

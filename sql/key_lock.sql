@@ -100,6 +100,13 @@ CREATE FUNCTION raceguard.lock_table_keys(target regclass) RETURNS void
 COMMENT ON FUNCTION raceguard.lock_table_keys(regclass) IS
 'Locks all keys of a table at once until the transaction ends, for bulk jobs: it waits for the transactions that hold keys, and other writers wait for it. Readers do not. Only the owner may call it. Errors: 42501 not the owner, 55000 the table has no key lock guard, 0A000 the guard has a namespace, 25006 on a standby, 55P03 lock_timeout, 40P01 deadlock.';
 
+-- Tables whose rows another extension keeps elsewhere, in the views.
+
+CREATE FUNCTION raceguard.logical_table(tableoid oid) RETURNS regclass
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'raceguard_logical_table';
+COMMENT ON FUNCTION raceguard.logical_table(oid) IS
+'The table that clients name, given a shard of a table that Citus distributes or a chunk of a TimescaleDB hypertable. Anything else is returned as it is.';
+
 -- The fields of raceguard's locks in pg_locks, see src/pg/lock.rs: classid is the table (keys: its
 -- root), objid the hash of the key, objsubid 21063 a key, 21064 a whole table, 21065 a slot, 21066 a
 -- key's numbers. Every holder of one also holds the table's lock in a shared mode, which the view
@@ -115,7 +122,7 @@ WITH lock AS MATERIALIZED (
     WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), claim AS MATERIALIZED (
     SELECT t.tgrelid AS relation,
-           COALESCE(pg_partition_root(t.tgrelid)::oid, t.tgrelid)::regclass AS target,
+           raceguard.logical_table(COALESCE(pg_partition_root(t.tgrelid)::oid, t.tgrelid)) AS target,
            substring(encode(t.tgargs, 'escape')
                      FROM '\\000namespace=([+-]?0*[0-9]{1,10})\\000')::bigint AS namespace
     FROM pg_trigger t
@@ -131,7 +138,7 @@ WITH lock AS MATERIALIZED (
                AND l.virtualtransaction = r.virtualtransaction
     WHERE c.namespace BETWEEN -2147483648 AND 2147483647
 )
-SELECT CASE WHEN l.objsubid = 2 THEN n.target ELSE l.classid::regclass END AS target,
+SELECT CASE WHEN l.objsubid = 2 THEN n.target ELSE raceguard.logical_table(l.classid) END AS target,
        CASE WHEN l.objsubid = 21064 AND l.objid = 0 THEN 'all keys'
             WHEN l.objsubid = 21064 AND l.objid = 1 THEN 'all slots'
             WHEN l.objsubid = 21064 THEN 'all numbers'
@@ -155,5 +162,5 @@ WHERE l.locktype = 'advisory'
        OR l.objsubid = 2 AND (l.classid, l.objid) IN (SELECT k.classid, k.objid FROM named k)
        OR l.objsubid = 21064 AND NOT (l.granted AND l.mode = 'RowExclusiveLock'));
 COMMENT ON VIEW raceguard.locks IS
-'Who holds and who waits for which key of which table. target: the table, for keys of a partition its root; NULL for whoever holds or waits for the lock of a guard''s namespace without having touched the table; locked: key, slot, numbers of a key, all keys, all slots or all numbers (a bulk job); key_hash: the hash of the key, for a guard with a namespace the key itself; blocked_by: the pids a waiter waits for. query_start and query as in pg_stat_activity: NULL for other roles'' sessions unless the reader is a member of pg_monitor.';
+'Who holds and who waits for which key of which table. target: the table, for keys of a partition its root, for those of a shard the table that clients name; NULL for whoever holds or waits for the lock of a guard''s namespace without having touched the table; locked: key, slot, numbers of a key, all keys, all slots or all numbers (a bulk job); key_hash: the hash of the key, for a guard with a namespace the key itself; blocked_by: the pids a waiter waits for. query_start and query as in pg_stat_activity: NULL for other roles'' sessions unless the reader is a member of pg_monitor.';
 GRANT SELECT ON raceguard.locks TO PUBLIC;

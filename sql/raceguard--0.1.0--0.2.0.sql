@@ -22,6 +22,11 @@ CREATE FUNCTION raceguard.guard_is_whole(trigger oid) RETURNS boolean
 COMMENT ON FUNCTION raceguard.guard_is_whole(oid) IS
 'Whether every part of a guard stands and is in force, given its trigger''s OID, as the view raceguard.guards shows it: the trigger is attached as its function needs it, and the triggers beside it, its CHECK, index, column and foreign key are there and enabled. NULL if the trigger is no guard.';
 
+CREATE FUNCTION raceguard.logical_table(tableoid oid) RETURNS regclass
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'raceguard_logical_table';
+COMMENT ON FUNCTION raceguard.logical_table(oid) IS
+'The table that clients name, given a shard of a table that Citus distributes or a chunk of a TimescaleDB hypertable. Anything else is returned as it is.';
+
 CREATE OR REPLACE VIEW raceguard.guards AS
 WITH RECURSIVE clone(guard, oid, tgenabled) AS (
     SELECT t.oid, t.oid, t.tgenabled
@@ -46,9 +51,9 @@ SELECT t.tgrelid::regclass AS target,
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = 'raceguard'::regnamespace
 CROSS JOIN LATERAL raceguard.guard_kind(p.proname) AS k(kind)
-WHERE k.kind IS NOT NULL AND t.tgparentid = 0;
+WHERE k.kind IS NOT NULL AND t.tgparentid = 0 AND raceguard.logical_table(t.tgrelid) = t.tgrelid;
 COMMENT ON VIEW raceguard.guards IS
-'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled (fires in ordinary sessions, on every partition too), its mode (enforce or observe), and whether it is whole: attached as its function needs it, with the triggers, CHECK, index, column and foreign key that go with it in force. Clones on partitions are left out.';
+'Every guard in this database: its table, name, kind, trigger, definition, whether it is enabled (fires in ordinary sessions, on every partition too), its mode (enforce or observe), and whether it is whole: attached as its function needs it, with the triggers, CHECK, index, column and foreign key that go with it in force. Clones on partitions are left out, and so are shards and chunks: their table has the guard.';
 GRANT SELECT ON raceguard.guards TO PUBLIC;
 
 -- Whether guards stand: what is wrong with them, and what mends it.
@@ -312,7 +317,7 @@ WITH lock AS MATERIALIZED (
     WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ), claim AS MATERIALIZED (
     SELECT t.tgrelid AS relation,
-           COALESCE(pg_partition_root(t.tgrelid)::oid, t.tgrelid)::regclass AS target,
+           raceguard.logical_table(COALESCE(pg_partition_root(t.tgrelid)::oid, t.tgrelid)) AS target,
            substring(encode(t.tgargs, 'escape')
                      FROM '\\000namespace=([+-]?0*[0-9]{1,10})\\000')::bigint AS namespace
     FROM pg_trigger t
@@ -328,7 +333,7 @@ WITH lock AS MATERIALIZED (
                AND l.virtualtransaction = r.virtualtransaction
     WHERE c.namespace BETWEEN -2147483648 AND 2147483647
 )
-SELECT CASE WHEN l.objsubid = 2 THEN n.target ELSE l.classid::regclass END AS target,
+SELECT CASE WHEN l.objsubid = 2 THEN n.target ELSE raceguard.logical_table(l.classid) END AS target,
        CASE WHEN l.objsubid = 21064 AND l.objid = 0 THEN 'all keys'
             WHEN l.objsubid = 21064 AND l.objid = 1 THEN 'all slots'
             WHEN l.objsubid = 21064 THEN 'all numbers'
@@ -352,7 +357,7 @@ WHERE l.locktype = 'advisory'
        OR l.objsubid = 2 AND (l.classid, l.objid) IN (SELECT k.classid, k.objid FROM named k)
        OR l.objsubid = 21064 AND NOT (l.granted AND l.mode = 'RowExclusiveLock'));
 COMMENT ON VIEW raceguard.locks IS
-'Who holds and who waits for which key of which table. target: the table, for keys of a partition its root; NULL for whoever holds or waits for the lock of a guard''s namespace without having touched the table; locked: key, slot, numbers of a key, all keys, all slots or all numbers (a bulk job); key_hash: the hash of the key, for a guard with a namespace the key itself; blocked_by: the pids a waiter waits for. query_start and query as in pg_stat_activity: NULL for other roles'' sessions unless the reader is a member of pg_monitor.';
+'Who holds and who waits for which key of which table. target: the table, for keys of a partition its root, for those of a shard the table that clients name; NULL for whoever holds or waits for the lock of a guard''s namespace without having touched the table; locked: key, slot, numbers of a key, all keys, all slots or all numbers (a bulk job); key_hash: the hash of the key, for a guard with a namespace the key itself; blocked_by: the pids a waiter waits for. query_start and query as in pg_stat_activity: NULL for other roles'' sessions unless the reader is a member of pg_monitor.';
 GRANT SELECT ON raceguard.locks TO PUBLIC;
 
 -- Key locks: a trigger that locks before the table's own triggers read.
@@ -421,7 +426,7 @@ CREATE FUNCTION raceguard.stats_counters(
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'raceguard_stats_counters';
 COMMENT ON FUNCTION raceguard.stats_counters() IS
-'The counters behind the view raceguard.stats, a row for each guard of this database that has counted something, by the OID of its trigger (of the topmost table, for a guard of partitions). last_conflict_at is -infinity and last_conflict_xid 0 where there is none.';
+'The counters behind the view raceguard.stats, a row for each guard of this database that has counted something, by the OID of its trigger (of the topmost table, for a guard of partitions; of the table that clients name, for shards and chunks). last_conflict_at is -infinity and last_conflict_xid 0 where there is none.';
 
 CREATE FUNCTION raceguard.stats_state(
     OUT backing text,
@@ -463,7 +468,7 @@ FROM raceguard.guards g
 JOIN pg_catalog.pg_trigger t ON t.tgrelid = g.target AND t.tgname = g.trigger_name
 LEFT JOIN raceguard.stats_counters() c ON c.trigger = t.oid;
 COMMENT ON VIEW raceguard.stats IS
-'What each guard of this database did since raceguard.stats_info.stats_reset, partitions counted with their root. Counters outlive a ROLLBACK and are lost when the server restarts, unless they are custom statistics (raceguard.stats_kind). passed: rows judged and let pass, added when their transaction ends; conflicts: RG409; missing: RG428; refused: RG403, RG429, RG404, RG422; what calls refuse (compare_and_swap, compare_and_delete, swap_columns, take, take_all, lock_rows) counts at the table''s version guard, and nowhere where it has none; observed: rows that observe mode let pass; bypassed: rows that a bypass let pass; waited, wait_time: how often a writer waited for one of the guard''s locks, whatever ended the wait, and how long in all, in milliseconds; escalated: transactions that took one lock for the whole table; failed: rows refused because the guard could not judge them; last_conflict_at: of the last conflict, missing version or refusal; last_conflict_xid: the transaction that had written its row, for RG409, where it is known. Not here: UPDATE ... WHERE version = n that finds no row, and 40001 at REPEATABLE READ; no guard sees them.';
+'What each guard of this database did since raceguard.stats_info.stats_reset, partitions counted with their root, shards and chunks of this server with their table. Counters outlive a ROLLBACK and are lost when the server restarts, unless they are custom statistics (raceguard.stats_kind). passed: rows judged and let pass, added when their transaction ends; conflicts: RG409; missing: RG428; refused: RG403, RG429, RG404, RG422; what calls refuse (compare_and_swap, compare_and_delete, swap_columns, take, take_all, lock_rows) counts at the table''s version guard, and nowhere where it has none; observed: rows that observe mode let pass; bypassed: rows that a bypass let pass; waited, wait_time: how often a writer waited for one of the guard''s locks, whatever ended the wait, and how long in all, in milliseconds; escalated: transactions that took one lock for the whole table; failed: rows refused because the guard could not judge them; last_conflict_at: of the last conflict, missing version or refusal; last_conflict_xid: the transaction that had written its row, for RG409, where it is known. Not here: UPDATE ... WHERE version = n that finds no row, and 40001 at REPEATABLE READ; no guard sees them.';
 
 CREATE VIEW raceguard.stats_info AS
 SELECT s.backing,

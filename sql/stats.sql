@@ -17,7 +17,7 @@ CREATE FUNCTION raceguard.stats_counters(
 ) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'raceguard_stats_counters';
 COMMENT ON FUNCTION raceguard.stats_counters() IS
-'The counters behind the view raceguard.stats, a row for each guard of this database that has counted something, by the OID of its trigger (of the topmost table, for a guard of partitions). last_conflict_at is -infinity and last_conflict_xid 0 where there is none.';
+'The counters behind the view raceguard.stats, a row for each guard of this database that has counted something, by the OID of its trigger (of the topmost table, for a guard of partitions; of the table that clients name, for shards and chunks). last_conflict_at is -infinity and last_conflict_xid 0 where there is none.';
 
 CREATE FUNCTION raceguard.stats_state(
     OUT backing text,
@@ -59,7 +59,7 @@ FROM raceguard.guards g
 JOIN pg_catalog.pg_trigger t ON t.tgrelid = g.target AND t.tgname = g.trigger_name
 LEFT JOIN raceguard.stats_counters() c ON c.trigger = t.oid;
 COMMENT ON VIEW raceguard.stats IS
-'What each guard of this database did since raceguard.stats_info.stats_reset, partitions counted with their root. Counters outlive a ROLLBACK and are lost when the server restarts, unless they are custom statistics (raceguard.stats_kind). passed: rows judged and let pass, added when their transaction ends; conflicts: RG409; missing: RG428; refused: RG403, RG429, RG404, RG422; what calls refuse (compare_and_swap, compare_and_delete, swap_columns, take, take_all, lock_rows) counts at the table''s version guard, and nowhere where it has none; observed: rows that observe mode let pass; bypassed: rows that a bypass let pass; waited, wait_time: how often a writer waited for one of the guard''s locks, whatever ended the wait, and how long in all, in milliseconds; escalated: transactions that took one lock for the whole table; failed: rows refused because the guard could not judge them; last_conflict_at: of the last conflict, missing version or refusal; last_conflict_xid: the transaction that had written its row, for RG409, where it is known. Not here: UPDATE ... WHERE version = n that finds no row, and 40001 at REPEATABLE READ; no guard sees them.';
+'What each guard of this database did since raceguard.stats_info.stats_reset, partitions counted with their root, shards and chunks of this server with their table. Counters outlive a ROLLBACK and are lost when the server restarts, unless they are custom statistics (raceguard.stats_kind). passed: rows judged and let pass, added when their transaction ends; conflicts: RG409; missing: RG428; refused: RG403, RG429, RG404, RG422; what calls refuse (compare_and_swap, compare_and_delete, swap_columns, take, take_all, lock_rows) counts at the table''s version guard, and nowhere where it has none; observed: rows that observe mode let pass; bypassed: rows that a bypass let pass; waited, wait_time: how often a writer waited for one of the guard''s locks, whatever ended the wait, and how long in all, in milliseconds; escalated: transactions that took one lock for the whole table; failed: rows refused because the guard could not judge them; last_conflict_at: of the last conflict, missing version or refusal; last_conflict_xid: the transaction that had written its row, for RG409, where it is known. Not here: UPDATE ... WHERE version = n that finds no row, and 40001 at REPEATABLE READ; no guard sees them.';
 
 CREATE VIEW raceguard.stats_info AS
 SELECT s.backing,

@@ -7,6 +7,7 @@ use crate::pg::guc::ErrorStyle;
 use crate::pg::relation::{self, no_column, Table};
 pub use crate::pg::sqlstate::*;
 use crate::pg::text::{quote_literal, PgText};
+use crate::pg::trigger::logical_name;
 use core::fmt::{Arguments, Write};
 use pgrx::pg_sys::Oid;
 
@@ -101,6 +102,16 @@ pub fn written_to(table: Table) -> PgText {
     relation::name_of(distribution::logical(table.root()))
 }
 
+/// The name by which clients know a table: that of a shard or chunk is its logical table's. Of a partition its own.
+pub fn known_as(table: Table) -> PgText {
+    relation::name_of(distribution::logical(table.oid()))
+}
+
+/// A table, of a partition its root, by the name that clients know, as a SQL literal that a call can be given.
+pub fn literal_for_calls(table: Table) -> PgText {
+    relation::literal_of(distribution::logical(table.root()))
+}
+
 fn dressed(
     style: ErrorStyle,
     code: Code,
@@ -166,7 +177,7 @@ struct OfPartition(Oid);
 
 impl core::fmt::Display for OfPartition {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Partition \"{}\".", relation::name_of(self.0))
+        write!(f, "Partition \"{}\".", relation::name_of(distribution::logical(self.0)))
     }
 }
 
@@ -205,7 +216,7 @@ pub fn wrong_timing(function: &str, table: Table, needed: &str) -> Report {
         TRIGGER_PROTOCOL,
         format_args!("function \"raceguard.{function}\" must be fired {needed}"),
     )
-    .detail(format_args!("The trigger on table \"{}\" fires it otherwise.", table.name()))
+    .detail(format_args!("The trigger on table \"{}\" fires it otherwise.", known_as(table)))
     .hint(format_args!("Drop the trigger and let raceguard.add_* create it."))
     .table(table.oid())
 }
@@ -214,7 +225,11 @@ pub fn wrong_timing(function: &str, table: Table, needed: &str) -> Report {
 pub fn wrong_argument(trigger: &str, table: Table, problem: Arguments) -> Report {
     Report::error(
         TRIGGER_PROTOCOL,
-        format_args!("trigger \"{trigger}\" on table \"{}\" has wrong arguments", table.name()),
+        format_args!(
+            "trigger \"{}\" on table \"{}\" has wrong arguments",
+            logical_name(table, trigger),
+            known_as(table)
+        ),
     )
     .detail(problem)
     .hint(format_args!("Drop the trigger and let raceguard.add_* create it."))
@@ -226,8 +241,9 @@ pub fn guard_column_missing(trigger: &str, table: Table, column: &str, remedy: &
     Report::error(
         UNDEFINED_COLUMN,
         format_args!(
-            "guard \"{trigger}\" on table \"{}\" names column \"{column}\", which does not exist",
-            table.name()
+            "guard \"{}\" on table \"{}\" names column \"{column}\", which does not exist",
+            logical_name(table, trigger),
+            known_as(table)
         ),
     )
     .detail(format_args!(
@@ -268,8 +284,9 @@ pub fn guard_text_broken(
     Report::error(
         cause.code(),
         format_args!(
-            "guard \"{trigger}\" on table \"{}\" cannot use its {what} ({text})",
-            table.name()
+            "guard \"{}\" on table \"{}\" cannot use its {what} ({text})",
+            logical_name(table, trigger),
+            known_as(table)
         ),
     )
     .detail(format_args!(
@@ -278,8 +295,8 @@ pub fn guard_text_broken(
     ))
     .hint(format_args!(
         "Add the guard with its new {what} and replace => true, or take it off: SELECT raceguard.drop_guard({}, {});",
-        table.root_literal(),
-        quote_literal(trigger)
+        literal_for_calls(table),
+        quote_literal(logical_name(table, trigger).as_str())
     ))
     .table(table.oid())
 }

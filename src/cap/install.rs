@@ -14,6 +14,7 @@ use crate::guard::index::failed_index;
 use crate::guard::key::{canonical_key, canonical_predicate};
 use crate::guard::outcome::Mode;
 use crate::guard::partitions::tell_of_children;
+use crate::guard::shells;
 use crate::guard::spread;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing, Put};
@@ -166,6 +167,7 @@ fn build(target: &Target, cap: &Cap, lowest: i64) -> Result<(), Report> {
         refuse_inherited_check(target, &cap.guard)?;
     }
     cap.refuse_other_indexes(target)?;
+    shells::refuse_rows_left(target)?;
     if target.column(&cap.column)?.is_none() {
         target.alter_as_owner(&cap.add_column(target))?;
     }

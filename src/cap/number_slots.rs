@@ -2,8 +2,9 @@
 
 use crate::cap::standing::StandingCap;
 use crate::errors;
-use crate::guard::arguments::{identifier, required};
+use crate::guard::arguments::{identifier, literal, required};
 use crate::guard::own_writes;
+use crate::guard::shells;
 use crate::guard::target::Target;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::error::{tell, Level, Report};
@@ -141,6 +142,16 @@ fn numbered(call: Call) -> Result<Numbered, Report> {
     pinned_search_path(|| {
         let target = Target::owned(call, 0)?;
         let guard = required(call.name(1)?, "guard")?;
+        shells::refuse_on_nodes(
+            &target,
+            "number_slots",
+            "It numbers the rows of one table where they lie.",
+            |table| {
+                let each =
+                    literal(&format!("CALL raceguard.number_slots('%s', {})", literal(&guard)));
+                format!("Number each shard: SELECT * FROM run_command_on_shards({table}, {each});")
+            },
+        )?;
         // Each table that holds rows is written as its owner.
         target.require_one_owner()?;
         let standing = StandingCap::required(&target, &guard)?;

@@ -11,6 +11,7 @@ use crate::cap::rows as cap_rows;
 use crate::cap::rule::ATTACHMENT;
 use crate::cap::standing::{lowest_slot, refuses_slot_zero, StandingCap};
 use crate::guard::arguments::{identifier, literal};
+use crate::guard::shells;
 use crate::guard::steps::{of_index, return_steps, Step};
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Put};
@@ -33,6 +34,7 @@ fn plan_cap(call: Call) -> Result<Value, Report> {
             let lowest = lowest_slot(standing.as_ref());
             refuse_other(&target, &cap, standing)?;
             cap.refuse_other_indexes(&target)?;
+            shells::refuse_rows_left(&target)?;
             cap_rows::refuse_overfull(&target, &cap)?;
             cap_rows::refuse_outside(&target, &cap, lowest)?;
             steps(&target, &cap)
@@ -72,8 +74,18 @@ fn steps(target: &Target, cap: &Cap) -> Result<Vec<Step>, Report> {
     let number = check.is_none() || cap_rows::any_in_slot_zero(target, cap)?;
     if number {
         let (table, guard) = (literal(table), literal(&cap.guard));
-        let call = format!("CALL raceguard.number_slots({table}, {guard})");
-        steps.push(Step::alone("ROW EXCLUSIVE", call));
+        // Each shard numbers its own rows.
+        let on_nodes = target.place.is_some_and(|place| place.is_on_nodes() && place.is_shell());
+        steps.push(Step::alone(
+            "ROW EXCLUSIVE",
+            match on_nodes {
+                true => {
+                    let each = literal(&format!("CALL raceguard.number_slots('%s', {guard})"));
+                    format!("SELECT * FROM run_command_on_shards({table}, {each})")
+                }
+                false => format!("CALL raceguard.number_slots({table}, {guard})"),
+            },
+        ));
     }
     if check.is_none() {
         steps.push(Step::new("ACCESS EXCLUSIVE", cap.add_check(target, " NOT VALID")?));

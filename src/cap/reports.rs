@@ -79,14 +79,14 @@ fn nobody_refuses(rule: &Rule) -> PgText {
 
 fn not_whole(firing: Firing, rule: &Rule, problem: &str) -> Report {
     let table = firing.table();
-    let name = firing.trigger_name();
+    let name = firing.definition().logical_name();
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("guard \"{name}\" on table \"{}\" {problem}", table.name()),
+        format_args!("guard \"{name}\" on table \"{}\" {problem}", errors::known_as(table)),
     )
     .table(table.oid())
     .column(rule.options.column)
-    .constraint(name)
+    .constraint(name.as_str())
 }
 
 /// 23514: an UPDATE that leaves a row in slot 0, where the guard never puts it.
@@ -95,7 +95,7 @@ pub fn written_behind(firing: Firing, rule: &Rule) -> Report {
     slot_refused(
         firing,
         rule,
-        format_args!("row of \"{}\" would stand in slot 0", firing.table().name()),
+        format_args!("row of \"{}\" would stand in slot 0", errors::known_as(firing.table())),
     )
     .detail(format_args!("Slot 0 is not counted. A trigger that fires after the cap's wrote it."))
     .hint(format_args!("Let that trigger leave column \"{}\" alone.", rule.options.column))
@@ -108,7 +108,10 @@ pub fn no_such_slot(firing: Firing, rule: &Rule, slot: i64) -> Report {
     slot_refused(
         firing,
         rule,
-        format_args!("slot {slot} does not exist in cap of {slots} rows in \"{}\"", table.name()),
+        format_args!(
+            "slot {slot} does not exist in cap of {slots} rows in \"{}\"",
+            errors::known_as(table)
+        ),
     )
     .detail(format_args!("Slots are numbered from 1 to {slots}."))
     .hint(format_args!(

@@ -4,7 +4,7 @@ use crate::cap::definition::Cap;
 use crate::errors;
 use crate::guard::arguments::identifier;
 use crate::guard::old_snapshot::refuse_old_rows;
-use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence};
+use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence, Spot};
 use crate::guard::target::Target;
 use crate::pg::error::Report;
 use crate::pg::spi::{with_maintenance_memory, without_row_security, Param};
@@ -43,19 +43,20 @@ fn any_slot(target: &Target, cap: &Cap) -> Result<bool, Report> {
 fn number_all(target: &Target, cap: &Cap) -> Result<(), Report> {
     let slot = identifier(&cap.column);
     let parts = names(cap.parts, "r.");
+    let Spot { columns, same_row, partition } = Spot::of(target)?;
     // A row with a NULL in its key is not capped.
     run_on_all(
         target,
         &format!(
             "UPDATE {table} AS u SET {slot} = CASE WHEN member.capped AND member.nth > $1 THEN 0 \
                                                   WHEN member.capped THEN member.nth ELSE 1 END \
-             FROM (SELECT x.tableoid AS place, x.ctid AS spot, num_nulls({parts}) = 0 AS capped, \
-                          row_number() OVER (PARTITION BY {parts} ORDER BY {order}) AS nth FROM {rows}) AS member \
+             FROM (SELECT {columns}, num_nulls({parts}) = 0 AS capped, \
+                          row_number() OVER (PARTITION BY {partition}{parts} ORDER BY {order}) AS nth \
+                   FROM {rows}) AS member \
              WHERE {same_row}",
             table = target.rows(),
             order = primary_key(target)?,
             rows = capped_rows(target, cap),
-            same_row = same_row(target),
         ),
         &[Param::Int(cap.slots as i64)],
     )?;
@@ -67,18 +68,8 @@ fn number_all(target: &Target, cap: &Cap) -> Result<(), Report> {
     Ok(())
 }
 
-/// What says that a row `u` is that of `member`. Of one table the place is the same for all, and is not asked for: the
-/// join takes less.
-fn same_row(target: &Target) -> &'static str {
-    match target.partitioned {
-        true => "u.tableoid = member.place AND u.ctid = member.spot",
-        false => "u.ctid = member.spot",
-    }
-}
-
 /// Numbers the rows that have no slot beside those that have one.
 fn number_others(target: &Target, cap: &Cap) -> Result<(), Report> {
-    let member = members(target, cap)?;
     let slot = identifier(&cap.column);
     let (table, condition) = (target.rows(), cap.condition());
     run_on_all(
@@ -89,6 +80,24 @@ fn number_others(target: &Target, cap: &Cap) -> Result<(), Report> {
         ),
         &[],
     )?;
+    match target.place.is_some_and(|place| place.is_on_nodes()) {
+        true => refuse_free_slots(target, cap)?,
+        false => take_free_slots(target, cap)?,
+    }
+    // What is left has a NULL in its key and is not capped.
+    run_on_all(
+        target,
+        &format!("UPDATE {table} SET {slot} = 1 WHERE ({condition}) AND {slot} IS NULL"),
+        &[],
+    )
+    .map(drop)
+}
+
+/// Gives the rows without a slot the free ones of their keys.
+fn take_free_slots(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let spot = Spot::of(target)?;
+    let member = members(target, cap, &spot)?;
+    let (table, slot) = (target.rows(), identifier(&cap.column));
     let names = names(cap.parts, "");
     // A key with n rows needs no number above n, whatever the size of the cap.
     run_on_all(
@@ -101,29 +110,50 @@ fn number_others(target: &Target, cap: &Cap) -> Result<(), Report> {
              ) UPDATE {table} AS u SET {slot} = free.s \
                FROM member JOIN free USING ({names}, nth) \
                WHERE member.slot IS NULL AND {same_row}",
-            same_row = same_row(target),
+            same_row = spot.same_row,
         ),
-        &[],
-    )?;
-    // What is left has a NULL in its key and is not capped.
-    run_on_all(
-        target,
-        &format!("UPDATE {table} SET {slot} = 1 WHERE ({condition}) AND {slot} IS NULL"),
         &[],
     )
     .map(drop)
 }
 
+/// 0A000 for rows without a slot beside others that have one, where Citus spreads them: it lets no shard by itself look for the
+/// slots that are free.
+fn refuse_free_slots(target: &Target, cap: &Cap) -> Result<(), Report> {
+    let (slot, parts) = (identifier(&cap.column), names(cap.parts, "r."));
+    let open = format!(
+        "SELECT FROM {} AND num_nulls({parts}) = 0 AND x.{slot} IS NULL LIMIT 1",
+        capped_rows(target, cap)
+    );
+    if run_on_all(target, &open, &[])?.is_empty() {
+        return Ok(());
+    }
+    let table = &target.qualified;
+    Err(Report::error(
+        errors::UNSUPPORTED,
+        format_args!("rows of \"{}\" have no slot beside others that have one", target.name),
+    )
+    .detail(format_args!(
+        "Citus keeps them in shards, where all rows of a table are numbered at once or none."
+    ))
+    .hint(format_args!(
+        "Have all of them numbered anew: drop the cap, if one stands, UPDATE {table} SET {slot} = NULL; and call raceguard.add_cap again."
+    ))
+    .table(target.oid)
+    .column(&cap.column))
+}
+
 /// The rows inside the cap whose key has no NULL: place, key parts, slot, how many there are of the
 /// key, and the order of those without a slot.
-fn members(target: &Target, cap: &Cap) -> Result<String, Report> {
+fn members(target: &Target, cap: &Cap, spot: &Spot) -> Result<String, Report> {
     let slot = identifier(&cap.column);
     let parts = names(cap.parts, "r.");
     Ok(format!(
-        "SELECT x.tableoid AS place, x.ctid AS spot, {parts}, x.{slot}::int AS slot, \
+        "SELECT {columns}, {parts}, x.{slot}::int AS slot, \
                 count(*) OVER (PARTITION BY {parts})::int AS n, \
                 row_number() OVER (PARTITION BY {parts}, x.{slot} IS NULL ORDER BY {order}) AS nth \
          FROM {rows} AND num_nulls({parts}) = 0",
+        columns = spot.columns,
         order = primary_key(target)?,
         rows = capped_rows(target, cap),
     ))

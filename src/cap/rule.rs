@@ -221,8 +221,8 @@ fn no_index(trigger: Definition, options: Options) -> Report {
         errors::NOT_IN_PREREQUISITE_STATE,
         format_args!(
             "guard \"{}\" on table \"{}\" has lost its index",
-            trigger.name(),
-            table.name()
+            trigger.logical_name(),
+            errors::known_as(table)
         ),
     )
     .detail(format_args!(

@@ -26,7 +26,13 @@ impl StandingCap {
     /// The cap of that name.
     pub fn find(target: &Target, guard: &str) -> Result<Option<StandingCap>, Report> {
         let name = trigger::trigger_name(guard, "")?;
-        let found = trigger::existing(target, FUNCTION)?.into_iter().find(|t| t.trigger == name);
+        let mut found = None;
+        for standing in trigger::existing(target, FUNCTION)? {
+            if trigger::has_name(target, &standing.trigger, &name)? {
+                found = Some(standing);
+                break;
+            }
+        }
         let Some(trigger) = found else { return Ok(None) };
         let index = match trigger.arguments.first() {
             Some(column) => indexes(target.oid, column, IndexForm::Slots)?.into_iter().next(),

@@ -7,12 +7,12 @@ use crate::guard::kind::Rename;
 use crate::guard::outcome::Mode;
 use crate::guard::spread;
 use crate::pg::column::Column;
-use crate::pg::distribution::Location;
+use crate::pg::distribution::{self, Location};
 use crate::pg::error::{catch, Report};
 use crate::pg::instant::{Clock, Period};
 use crate::pg::key::{self, Key, Runs};
 use crate::pg::memory::{Buffer, Memory, Scratch};
-use crate::pg::relation::Table;
+use crate::pg::relation::{qualified, Table};
 use crate::pg::rule_cache::{self, Cached, Last};
 use crate::pg::text::{quote_ident, quote_literal, PgText};
 use crate::pg::time_index::{self, TimeIndex};
@@ -230,14 +230,15 @@ fn read<'m>(table: Table, text: &str, memory: Memory<'m>) -> Result<Key<'m>, Rep
 
 /// 55000: without its index the guard would have to read the whole table for every row.
 fn no_index(trigger: Definition, leaf: Table, options: &Options) -> Report {
-    let root = trigger.table().root_literal();
+    let root = errors::literal_for_calls(trigger.table());
+    let name = trigger.logical_name();
     let predicate = match options.predicate {
         Some(predicate) => PgText::from_fmt(format_args!(" WHERE {predicate}")),
         None => PgText::new(),
     };
     let report = Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("guard \"{}\" has no index on table \"{}\"", trigger.name(), leaf.name()),
+        format_args!("guard \"{name}\" has no index on table \"{}\"", errors::known_as(leaf)),
     )
     .detail(format_args!(
         "It needs a valid btree index on ({}, {}), ascending, without a predicate or with its own; writes are refused rather than left unguarded.",
@@ -246,7 +247,7 @@ fn no_index(trigger: Definition, leaf: Table, options: &Options) -> Report {
     ));
     let take_off = PgText::from_fmt(format_args!(
         "SELECT raceguard.drop_guard({root}, {});",
-        quote_literal(trigger.name())
+        quote_literal(name.as_str())
     ));
     let report = if leaf.is_foreign() {
         report.hint(format_args!(
@@ -255,12 +256,12 @@ fn no_index(trigger: Definition, leaf: Table, options: &Options) -> Report {
     } else {
         report.hint(format_args!(
             "CREATE INDEX ON {} ({}, {}){predicate}; or take the guard off: {take_off}",
-            leaf.qualified_name(),
+            qualified(distribution::logical(leaf.oid())),
             options.key,
             quote_ident(options.at)
         ))
     };
-    report.table(leaf.oid()).constraint(trigger.name())
+    report.table(leaf.oid()).constraint(name.as_str())
 }
 
 /// The arguments after a rename. The index follows by itself. Call it inside `pinned_search_path`.

@@ -167,13 +167,13 @@ pub fn check(trigger: Definition, attachment: &Attachment) -> Result<(), Report>
         Shape { condition: true, .. } if !attachment.condition => "has a WHEN clause",
         _ => "fires for other events",
     };
-    let (name, table) = (trigger.name(), trigger.table());
+    let (name, table) = (trigger.logical_name(), trigger.table());
     Err(otherwise(attachment, table)
         .detail(format_args!(
             "Trigger \"{name}\" on table \"{}\" {cause}; writes would pass it unseen.",
-            table.name()
+            errors::known_as(table)
         ))
-        .constraint(name))
+        .constraint(name.as_str()))
 }
 
 /// Where a guard's companion fires for an event. Plain frames.

@@ -50,11 +50,13 @@ pub fn find<'r>(
         },
     };
     if key.over_periods {
-        return Err(over_periods(name, table.name(), table.oid(), words).hint(format_args!(
-            "Take the guard off: SELECT raceguard.drop_guard({}, {});",
-            table.root_literal(),
-            quote_literal(trigger.name())
-        )));
+        return Err(over_periods(name, errors::known_as(table).as_str(), table.oid(), words).hint(
+            format_args!(
+                "Take the guard off: SELECT raceguard.drop_guard({}, {});",
+                errors::literal_for_calls(table),
+                quote_literal(trigger.logical_name().as_str())
+            ),
+        ));
     }
     Ok(key)
 }
@@ -75,8 +77,8 @@ fn no_such_key(trigger: Definition, name: &str, words: &KeyWords) -> Report {
         errors::UNDEFINED_OBJECT,
         format_args!(
             "guard \"{}\" on table \"{}\" names foreign key \"{name}\", which does not exist",
-            trigger.name(),
-            table.name()
+            trigger.logical_name(),
+            errors::known_as(table)
         ),
     )
     .detail(format_args!(
@@ -101,13 +103,13 @@ fn led_astray(
     words: &KeyWords,
 ) -> Report {
     let table = trigger.table();
-    let parent_name = relation::name_of(parent);
+    let parent_name = relation::name_of(distribution::logical(parent));
     let report = Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
         format_args!(
             "guard \"{}\" on table \"{}\" has lost the foreign key to its parent \"{parent_name}\"",
-            trigger.name(),
-            table.name()
+            trigger.logical_name(),
+            errors::known_as(table)
         ),
     )
     .table(table.oid())
@@ -119,8 +121,8 @@ fn led_astray(
             ))
             .hint(format_args!(
                 "Add the foreign key again, or take the guard off: SELECT raceguard.drop_guard({}, {});",
-                table.root_literal(),
-                quote_literal(trigger.name())
+                errors::literal_for_calls(table),
+                quote_literal(trigger.logical_name().as_str())
             ));
     }
     report
@@ -130,7 +132,7 @@ fn led_astray(
         .hint(format_args!(
             "Choose one: SELECT raceguard.{}({}, {}{}, foreign_key => '...', replace => true);",
             words.call,
-            table.root_literal(),
+            errors::literal_for_calls(table),
             if words.second.is_empty() { relation::literal_of(parent) } else { PgText::new() },
             words.second
         ))

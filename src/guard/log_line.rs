@@ -13,9 +13,11 @@
 use crate::errors;
 use crate::guard::stats::counters::Allowance;
 use crate::guard::stats::session;
+use crate::pg::distribution;
 use crate::pg::error::{tell, Level};
 use crate::pg::guc;
 use crate::pg::instant::Clock;
+use crate::pg::relation::qualified;
 use crate::pg::text::PgText;
 use crate::pg::trigger::{Definition, PREFIX};
 use core::fmt::{self, Display, Formatter, Write};
@@ -75,7 +77,8 @@ fn log(line: PgText) {
 /// The beginning that all lines of a guard have.
 fn begin(trigger: Definition, event: LogEvent) -> PgText {
     let guard = session::guard_of(trigger);
-    let name = guard.name();
+    let name = guard.logical_name();
+    let name = name.as_str();
     let table = guard.table();
     PgText::from_fmt(format_args!(
         "raceguard {} guard={} table={} leaf={}",
@@ -85,7 +88,7 @@ fn begin(trigger: Definition, event: LogEvent) -> PgText {
             LogEvent::Bypass => "bypass",
         },
         FieldValue(name.strip_prefix(PREFIX).unwrap_or(name)),
-        FieldValue(table.qualified_root().as_str()),
+        FieldValue(qualified(distribution::logical(table.root())).as_str()),
         FieldValue(table.qualified_name().as_str()),
     ))
 }

@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod own_writes;
 pub mod partitions;
 pub mod settling;
+pub mod shells;
 pub mod spread;
 pub mod standing_rows;
 pub mod stats;

@@ -15,11 +15,12 @@ use crate::guard::log_line::{self, LogEvent};
 use crate::guard::stats::counters::Word;
 use crate::guard::stats::session;
 use crate::pg::advisory_lock;
+use crate::pg::distribution;
 use crate::pg::error::{tell, Level, Report};
 use crate::pg::guc::{self, error_style, ErrorStyle};
 use crate::pg::instant::Clock;
 use crate::pg::text::PgText;
-use crate::pg::trigger::{Definition, Firing};
+use crate::pg::trigger::{logical_name, Definition, Firing};
 use crate::pg::tuple::Row;
 use crate::pg::xid;
 use core::fmt::Arguments;
@@ -111,10 +112,30 @@ pub fn bypassed(firing: Firing) {
 #[inline]
 pub fn leave<'f>(firing: Firing<'f>, result: Result<Row<'f>, Report>) -> Result<Row<'f>, Report> {
     settle_locks(firing.definition(), &result);
-    if let Err(report) = &result {
-        failed(firing.definition(), report);
+    result.map_err(|report| {
+        failed(firing.definition(), &report);
+        as_known(firing.definition(), report)
+    })
+}
+
+/// Clients know of no shards and chunks: in the fields for programs, as in the texts, stand the table that they name and
+/// the guard's name there.
+#[cold]
+fn as_known(guard: Definition, report: Report) -> Report {
+    let table = guard.table();
+    let place = match report.is_caught() {
+        true => None,
+        false => distribution::of(table.oid()).filter(|place| place.is_piece),
+    };
+    let Some(place) = place else { return report };
+    let report = match report.table_text().1 == table.name() {
+        true => report.table(place.logical),
+        false => report,
+    };
+    match report.constraint_text() {
+        "" => report,
+        name => report.constraint(logical_name(table, name).as_str()),
     }
-    result
 }
 
 /// Counts the waits and escalations that came of taking a guard's locks, however that ended.

@@ -6,6 +6,7 @@
 //! lies, so other guards of the parent can tell as well ([`is_own`]).
 
 use crate::errors;
+use crate::pg::distribution;
 use crate::pg::error::Report;
 use crate::pg::per_backend::PerBackend;
 use crate::pg::relation::{name_of, root_of};
@@ -127,7 +128,7 @@ pub fn move_versions() -> Result<(), Report> {
 
 /// 428C9: the column belongs to a guard, for this reason. Plain frames.
 pub fn not_yours(firing: Firing, column: &str, reason: Arguments, hint: Arguments) -> Report {
-    let root = root_of(firing.table().oid());
+    let root = distribution::logical(root_of(firing.table().oid()));
     Report::error(
         errors::GENERATED_ALWAYS,
         format_args!(
@@ -139,5 +140,5 @@ pub fn not_yours(firing: Firing, column: &str, reason: Arguments, hint: Argument
     .hint(hint)
     .table(root)
     .column(column)
-    .constraint(firing.trigger_name())
+    .constraint(firing.definition().logical_name().as_str())
 }

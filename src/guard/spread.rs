@@ -150,6 +150,24 @@ pub fn refuse_parent(child: Oid, needs: Needs, parent: Oid) -> Result<(), Report
     of_oid(child, |child| check_parent(child, None, needs, parent))
 }
 
+/// 0A000 for a guard that has triggers for TRUNCATE on each shard, on a table that is distributed already: Citus puts such on
+/// shards only when it makes them.
+pub fn refuse_late(table: Oid, needs: Needs) -> Result<(), Report> {
+    of_oid(table, |table| {
+        let Some(place) = distribution::of(table.oid()).filter(|place| place.is_shell()) else {
+            return Ok(());
+        };
+        let report = refused(place, needs, "table").detail(format_args!(
+            "It is distributed already, and Citus would keep the guard's triggers for TRUNCATE off the shards that there are."
+        ));
+        let hint = match place.spread {
+            Spread::Single => "Count the rows by a query: all of them lie on one node",
+            _ => "Add the guard before the tables are distributed: drop the child's guards that refer to its parent, then undistribute_table with cascade_via_foreign_keys, raceguard.add_total, and create_distributed_table for parent and child",
+        };
+        Err(hinted(report, place, None, hint))
+    })
+}
+
 fn of_oid(table: Oid, check: impl FnOnce(Table) -> Result<(), Report>) -> Result<(), Report> {
     glance(table, |table| catch(|| check(table)).and_then(|checked| checked)).map(drop)
 }
@@ -177,6 +195,12 @@ fn hinted(report: Report, place: Location, guard: Option<Definition>, hint: &str
             ))
         }
     }
+}
+
+/// Whether a statement trigger fires on a table whose rows Citus keeps in shards: it fires there too, and has to do nothing
+/// here.
+pub fn is_shell(table: Table) -> bool {
+    distribution::of(table.oid()).is_some_and(|place| place.is_shell())
 }
 
 /// 0A000 where Citus would keep a change of a table to itself: writes pass the shards.

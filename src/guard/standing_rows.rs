@@ -1,7 +1,8 @@
 //! The rows that stand in a table when a guard is added to it that numbers them.
 
+use crate::guard::arguments::identifier;
 use crate::guard::target::Target;
-use crate::pg::error::Report;
+use crate::pg::error::{catch, Report};
 use crate::pg::result_row::Rows;
 use crate::pg::spi::{one, run, without_row_security, Param};
 use crate::pg::text::Abridged;
@@ -56,15 +57,53 @@ fn key_columns(target: &Target, prefix: &str) -> Result<Option<String>, Report> 
     )
 }
 
-/// Disables the table's own triggers; returns the statements that enable them again. Numbering bumps no version.
+/// How an UPDATE of rows `u` FROM what was read of the same rows finds each again.
+pub struct Spot {
+    /// The columns that the reading, of rows `x`, has besides others: where the row lies.
+    pub columns: String,
+    /// That `u` is the row of `member`, the reading.
+    pub same_row: String,
+    /// What a key's parts are preceded by in PARTITION BY; it changes no partition.
+    pub partition: String,
+}
+
+impl Spot {
+    /// Of one table the place is the same for all, and is not asked for: the join takes less. Citus has each shard number its
+    /// own rows where it sees that a key's lie in one: the column by which it spreads them, a part of the key, is in
+    /// join and partition by its own name.
+    pub fn of(target: &Target) -> Result<Spot, Report> {
+        let column = catch(|| target.place.and_then(|place| place.column()))?;
+        let spread = column.map(|column| identifier(column.as_str()));
+        let mut spot = Spot {
+            columns: "x.tableoid AS place, x.ctid AS spot".to_owned(),
+            same_row: match target.partitioned {
+                true => "u.tableoid = member.place AND u.ctid = member.spot".to_owned(),
+                false => "u.ctid = member.spot".to_owned(),
+            },
+            partition: String::new(),
+        };
+        if let Some(column) = spread {
+            spot.columns = format!("x.{column} AS shard, {}", spot.columns);
+            spot.same_row = format!("u.{column} = member.shard AND {}", spot.same_row);
+            spot.partition = format!("x.{column}, ");
+        }
+        Ok(spot)
+    }
+}
+
+/// Disables the table's own triggers that an UPDATE fires; returns the statements that enable them again. Numbering bumps
+/// no version.
 pub fn silence(target: &Target) -> Result<Vec<String>, Report> {
+    // Citus knows no clones by their names; a statement about the trigger that they come from reaches them.
+    let on_nodes = target.place.is_some_and(|place| place.is_on_nodes());
     let rows = run(
         "SELECT format('ALTER TABLE %s %s TRIGGER %I', t.tgrelid::regclass, \
                 CASE t.tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, t.tgname), \
                 format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname) \
-         FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
+         FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 16 <> 0 \
+           AND (t.tgparentid = 0 OR $2 = 0) \
            AND (t.tgrelid = $1 OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1))) ORDER BY t.tgrelid, t.tgname",
-        &[Param::Oid(target.oid)],
+        &[Param::Oid(target.oid), Param::Int(on_nodes.into())],
     )?;
     let mut enable = Vec::with_capacity(rows.len());
     for row in rows {

@@ -11,7 +11,10 @@ use crate::pg::open_table::no_table;
 use crate::pg::owner;
 use crate::pg::relation::only;
 use crate::pg::result_row::ResultRow;
-use crate::pg::spi::{one, pinned_search_path, run, with_triggers_on_nodes, Param};
+use crate::pg::spi::{
+    one, pinned_search_path, run, with_shards_in_turn, with_shards_shown, with_triggers_on_nodes,
+    Param,
+};
 use crate::pg::statement::{one_kept, run_kept};
 use pgrx::pg_sys::Oid;
 
@@ -73,12 +76,19 @@ impl Target {
 
     /// A table given by its OID, whoever owns it.
     pub fn of(oid: Oid) -> Result<Target, Report> {
-        let rows = run_kept(
-            "SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.oid < 16384, \
-                    c.relowner \
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
-            &[Param::Oid(oid)],
-        )?;
+        let look = || {
+            run_kept(
+                "SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.oid < 16384, \
+                        c.relowner \
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1",
+                &[Param::Oid(oid)],
+            )
+        };
+        // Citus hides its shards from most sessions.
+        let rows = match catch(distribution::has_nodes)? {
+            true => with_shards_shown(look),
+            false => look(),
+        }?;
         let Some(row) = rows.first() else {
             return Err(no_table(oid));
         };
@@ -233,12 +243,25 @@ impl Target {
         self.in_owners_name(|| self.execute(statement))
     }
 
+    /// Runs DDL on the table, or on another that the same guard has triggers on.
+    ///
     /// Citus takes triggers only from who says that they may do what they like; these do nothing that it does not bear
     /// ([`spread`]).
-    fn execute(&self, statement: &str) -> Result<(), Report> {
+    pub fn execute(&self, statement: &str) -> Result<(), Report> {
         match self.place.is_some_and(|place| place.is_on_nodes() && place.is_shell()) {
             true => with_triggers_on_nodes(|| run(statement, &[]).map(drop)),
             false => run(statement, &[]).map(drop),
+        }
+    }
+
+    /// Runs the call that adds a guard with triggers that refer to another table.
+    pub fn with_shards_in_turn<T>(
+        &self,
+        body: impl FnOnce() -> Result<T, Report>,
+    ) -> Result<T, Report> {
+        match self.place.is_some_and(|place| place.is_on_nodes() && place.is_shell()) {
+            true => with_shards_in_turn(body),
+            false => body(),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::errors;
 use crate::guard::arguments::{identifier, literal, LONGEST_NAME};
 use crate::guard::attachment::Attachment;
 use crate::guard::target::Target;
-use crate::pg::error::{tell, Level, Report};
+use crate::pg::error::{catch, tell, Level, Report};
 use crate::pg::memory;
 use crate::pg::result_row::{ResultRow, Rows};
 use crate::pg::spi::{one, run, Param};
@@ -175,15 +175,29 @@ fn read(rows: &Rows) -> Result<Vec<Existing>, Report> {
     rows.iter().map(Existing::read).collect()
 }
 
-/// The triggers of raceguard's functions on a table that have one of two names, the second by name
-/// order first.
+/// The triggers of raceguard's functions on a table that have one of two names, on a shard what Citus has made of them there;
+/// the second by name order first.
 pub fn named(target: &Target, names: [&str; 2]) -> Result<Vec<Existing>, Report> {
     let [first, second] = names;
-    let sql = select("t.tgrelid = $1 AND t.tgname IN ($2::name, $3::name)");
-    let rows = run(&sql, &[Param::Oid(target.oid), Param::Text(first), Param::Text(second)])?;
-    let mut named = read(&rows)?;
+    let sql = select("t.tgrelid = $1 AND (t.tgname IN ($2::name, $3::name) OR $4 = 1)");
+    let all = i64::from(target.place.is_some_and(|place| place.is_piece));
+    let params = [Param::Oid(target.oid), Param::Text(first), Param::Text(second), Param::Int(all)];
+    let mut named = Vec::new();
+    for found in read(&run(&sql, &params)?)? {
+        if has_name(target, &found.trigger, first)? || has_name(target, &found.trigger, second)? {
+            named.push(found);
+        }
+    }
     named.reverse();
     Ok(named)
+}
+
+/// Whether a trigger of a table has a name, on a shard the one that Citus has made of it there.
+pub fn has_name(target: &Target, trigger: &str, name: &str) -> Result<bool, Report> {
+    match target.place.filter(|place| place.is_piece && trigger != name) {
+        Some(place) => catch(|| place.is_same(trigger, name)),
+        None => Ok(trigger == name),
+    }
 }
 
 /// Whether a table has a trigger of that name.

@@ -220,7 +220,7 @@ fn no_place_to_lock(table: &OpenTable, rule: &Rule, call: &str) -> Result<Report
             "Lock rows, which locks them in every copy: raceguard.lock_rows, or SELECT ... FROM {name} ... FOR UPDATE."
         )));
     }
-    let literal = catch(|| handle.root_literal())?;
+    let literal = catch(|| errors::literal_for_calls(handle))?;
     if call == "lock_table_keys" {
         return Ok(report.hint(format_args!(
             "LOCK TABLE {name} IN SHARE MODE; keeps all writers of all shards out."
@@ -243,7 +243,7 @@ fn standing(table: &OpenTable) -> Result<(Definition<'_>, &Rule<'_>), Report> {
         .detail(format_args!("Without the guard other writers would not respect the lock."))
         .hint(format_args!(
             "Add one first: SELECT raceguard.add_key_lock({}, 'column');",
-            handle.root_literal()
+            errors::literal_for_calls(handle)
         ))
         .table(handle.oid())),
     })?

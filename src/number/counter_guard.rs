@@ -32,7 +32,8 @@ impl Cached for CounterRules {
 
     fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<Option<Rule<'r>>, Report> {
         attachment::check(trigger, &COUNTER_ATTACHMENT)?;
-        let guard = trigger.name().strip_suffix(COUNTER).unwrap_or_default();
+        let name = trigger.logical_name();
+        let guard = name.as_str().strip_suffix(COUNTER).unwrap_or_default();
         match find_named(trigger.table(), FUNCTION, guard) {
             Some(own) => NumberRules::build(own, memory).map(Some),
             None => Ok(None),

@@ -5,11 +5,13 @@ use crate::errors;
 use crate::guard::attachment::{Attachment, EVERY_ROW};
 use crate::guard::child_key::{self, KeyWords};
 use crate::guard::spread;
+use crate::pg::distribution;
 use crate::pg::error::Report;
 use crate::pg::foreign_key::ForeignKey;
 use crate::pg::memory::{Buffer, Memory};
 use crate::pg::relation::{attno_of, name_of};
-use crate::pg::trigger::{find_all, Definition, Timing};
+use crate::pg::text::PgText;
+use crate::pg::trigger::{find_named, Definition, Timing};
 use crate::pg::trigger_shape::Fires;
 use pgrx::pg_sys::Oid;
 
@@ -54,8 +56,8 @@ pub fn counted<'r>(
     (column, foreign_key): (&str, &str),
     memory: Memory<'r>,
 ) -> Result<Counted<'r>, Report> {
-    let found = find_all(trigger.table(), COUNTER_FUNCTION)
-        .find(|other| other.name().strip_suffix(COUNTER) == Some(trigger.name()))
+    let name = PgText::from_fmt(format_args!("{}{COUNTER}", trigger.logical_name()));
+    let found = find_named(trigger.table(), COUNTER_FUNCTION, name.as_str())
         .filter(|other| COUNTER_ATTACHMENT.fits(other.shape()));
     if !covers(found.map_or(Fires::NEVER, |found| found.fires()), trigger.fires()) {
         return Err(no_companion(trigger));
@@ -80,12 +82,12 @@ pub fn covers(trigger: Fires, other: Fires) -> bool {
 
 /// 55000: nothing would write the counter.
 fn no_companion(trigger: Definition) -> Report {
-    let (name, table) = (trigger.name(), trigger.table());
+    let (name, table) = (trigger.logical_name(), trigger.table());
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
         format_args!(
             "guard \"{name}\" on table \"{}\" would not write its counter",
-            table.name()
+            errors::known_as(table)
         ),
     )
     .detail(format_args!(
@@ -93,7 +95,7 @@ fn no_companion(trigger: Definition) -> Report {
     ))
     .hint(format_args!("Call raceguard.add_number again: it puts up what is missing."))
     .table(table.oid())
-    .constraint(name)
+    .constraint(name.as_str())
 }
 
 /// 42703: the counter is no longer there.
@@ -103,9 +105,9 @@ fn no_column(trigger: Definition, parent: Oid, column: &str) -> Report {
         errors::UNDEFINED_COLUMN,
         format_args!(
             "guard \"{}\" on table \"{}\" counts in column \"{column}\" of \"{}\", which does not exist",
-            trigger.name(),
-            table.name(),
-            name_of(parent)
+            trigger.logical_name(),
+            errors::known_as(table),
+            name_of(distribution::logical(parent))
         ),
     )
     .detail(format_args!(

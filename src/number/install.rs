@@ -33,7 +33,7 @@ function_entry!(raceguard_add_number, crate::number::install::add_number);
 fn add_number(call: Call) -> Result<Value, Report> {
     connected(|| {
         let (target, numbers, replace) = asked_for(call)?;
-        pinned_search_path(|| install(&target, &numbers, replace))
+        target.with_shards_in_turn(|| pinned_search_path(|| install(&target, &numbers, replace)))
     })
 }
 
@@ -156,7 +156,7 @@ fn put_up_triggers(
     standing: Option<&Existing>,
 ) -> Result<(), Report> {
     for statement in numbers.counter_triggers(target)? {
-        run(&statement, &[])?;
+        target.execute(&statement)?;
     }
     let name = numbers.trigger_name()?;
     let create = |put| numbers.create_trigger(target, &name, &[], put);

@@ -3,6 +3,7 @@
 use crate::errors;
 use crate::guard::arguments::{identifier, required};
 use crate::guard::own_writes;
+use crate::guard::shells;
 use crate::guard::standing_rows::primary_key;
 use crate::guard::target::Target;
 use crate::guard::trigger::replace_arguments;
@@ -126,10 +127,25 @@ fn raise_counters(call: Call, transactions: &Transactions) -> Result<(), Report>
     Ok(())
 }
 
+/// 0A000 where Citus spreads the rows: the trigger may number rows only when all shards are done.
+pub fn refuse_on_nodes(target: &Target, call: &str) -> Result<(), Report> {
+    shells::refuse_on_nodes(
+        target,
+        call,
+        "Shards that are done would have to wait for the others.",
+        |table| {
+            format!(
+                "Call raceguard.add_number({table}, ...): it numbers all rows while writers wait."
+            )
+        },
+    )
+}
+
 fn looked_up(call: Call) -> Result<OpenRows, Report> {
     pinned_search_path(|| {
         let target = Target::owned(call, 0)?;
         let guard = required(call.name(1)?, "guard")?;
+        refuse_on_nodes(&target, "number_rows")?;
         // Each table that holds rows is written as its owner.
         target.require_one_owner()?;
         let standing = StandingNumbers::find(&target, &guard)?;

@@ -17,6 +17,7 @@ use crate::number::asked_for::asked_for;
 use crate::number::counter_definition::{of_counters, Counter};
 use crate::number::definition::{refuse_partition_key, NumberGuard, StandingNumbers};
 use crate::number::install::plan;
+use crate::number::number_rows::refuse_on_nodes;
 use crate::number::rows;
 use crate::number::rule::{ATTACHMENT, PENDING};
 use crate::pg::call::{function_entry, Call, Value};
@@ -31,6 +32,7 @@ function_entry!(raceguard_plan_number, crate::number::plan::plan_number);
 fn plan_number(call: Call) -> Result<Value, Report> {
     let steps = connected(|| {
         let (target, numbers, replace) = asked_for(call)?;
+        refuse_on_nodes(&target, "plan_number")?;
         pinned_search_path(|| {
             let replaced = matches!(plan(&target, &numbers, None, replace)?, Plan::Replace(_));
             refuse_partition_key(&target, &numbers.column)?;

@@ -3,7 +3,7 @@
 use crate::errors;
 use crate::guard::arguments::identifier;
 use crate::guard::old_snapshot::refuse_old_rows;
-use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence};
+use crate::guard::standing_rows::{listed, names, primary_key, run_on_all, silence, Spot};
 use crate::guard::target::Target;
 use crate::number::definition::NumberGuard;
 use crate::number::rule::largest;
@@ -22,13 +22,15 @@ pub fn number(target: &Target, numbers: &NumberGuard) -> Result<(), Report> {
     refuse_doubles(target, numbers)?;
     refuse_too_many(target, numbers)?;
     let enable = silence(target)?;
+    let spot = Spot::of(target)?;
     let (table, number) = (target.rows(), identifier(&numbers.column));
     run_on_all(
         target,
         &format!(
-            "WITH member AS ({}) UPDATE {table} AS u SET {number} = member.next FROM member \
-             WHERE member.number IS NULL AND u.tableoid = member.place AND u.ctid = member.spot",
-            members(target, numbers)?
+            "UPDATE {table} AS u SET {number} = member.next FROM ({}) AS member \
+             WHERE member.number IS NULL AND {}",
+            members(target, numbers, &spot)?,
+            spot.same_row
         ),
         &[],
     )?;
@@ -36,15 +38,17 @@ pub fn number(target: &Target, numbers: &NumberGuard) -> Result<(), Report> {
 }
 
 /// The rows whose key has no NULL: place, key parts, number, and the number that one without is given.
-fn members(target: &Target, numbers: &NumberGuard) -> Result<String, Report> {
+fn members(target: &Target, numbers: &NumberGuard, spot: &Spot) -> Result<String, Report> {
     let number = identifier(&numbers.column);
     let parts = names(numbers.parts, "r.");
     let before = numbers.start.saturating_sub(1);
     Ok(format!(
-        "SELECT x.tableoid AS place, x.ctid AS spot, {parts}, x.{number}::bigint AS number, \
-                greatest(max(x.{number}::bigint) OVER (PARTITION BY {parts}), {before}) \
-                + row_number() OVER (PARTITION BY {parts}, x.{number} IS NULL ORDER BY {order}) AS next \
+        "SELECT {columns}, {parts}, x.{number}::bigint AS number, \
+                greatest(max(x.{number}::bigint) OVER (PARTITION BY {partition}{parts}), {before}) \
+                + row_number() OVER (PARTITION BY {partition}{parts}, x.{number} IS NULL ORDER BY {order}) AS next \
          FROM {rows}",
+        columns = spot.columns,
+        partition = spot.partition,
         order = primary_key(target)?,
         rows = keyed_rows(target, numbers),
     ))

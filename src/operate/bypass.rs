@@ -1,11 +1,12 @@
 //! `bypass`, `end_bypass`: a transaction that may pass a guard, and says why.
 
 use crate::errors;
-use crate::guard::arguments::required;
+use crate::guard::arguments::{literal, required};
 use crate::guard::bypass::{self, Bypass};
 use crate::guard::kind::{self, Kind};
 use crate::guard::log_line;
 use crate::guard::partitions::refuse_inherited_guard;
+use crate::guard::shells;
 use crate::guard::target::Target;
 use crate::guard::trigger::{existing_on, with_clones, Existing};
 use crate::operate::find_guard::existing;
@@ -32,6 +33,18 @@ fn bypass(call: Call) -> Result<Value, Report> {
             let guard = required(call.name(1)?, "guard")?;
             let reason = checked_reason(required(call.text(2)?, "reason")?)?;
             require_right(&target)?;
+            shells::refuse_on_nodes(
+                &target,
+                "bypass",
+                "The guard fires in the shards, in the nodes' own sessions.",
+                |_| {
+                    format!(
+                        "Have it called in the shard that is written, by a query for one of its rows: SELECT raceguard.bypass(tableoid::regclass, {}, ...) FROM {} WHERE ... LIMIT 1;",
+                        literal(&guard),
+                        target.qualified
+                    )
+                },
+            )?;
             let (kind, standing) = existing(&target, &guard)?;
             open(&target, kind, &standing)?;
             let table = open_table(target.oid)?;

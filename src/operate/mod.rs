@@ -9,6 +9,7 @@ pub mod find_guard;
 pub mod guard_is_whole;
 pub mod library_version;
 pub mod manifest;
+pub mod pieces;
 pub mod protect;
 pub mod repair_guard;
 pub mod require_guard;

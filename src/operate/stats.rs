@@ -6,8 +6,10 @@ use crate::guard::stats::layout::{key, trigger_of, Heading};
 use crate::guard::stats::table;
 use crate::guard::target::Target;
 use crate::operate::find_guard::no_such_guard;
+use crate::operate::pieces::logical_trigger;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::convert::text_datum;
+use crate::pg::distribution;
 use crate::pg::error::{catch, Report};
 use crate::pg::instant::Clock;
 use crate::pg::memory::push;
@@ -16,6 +18,7 @@ use crate::pg::spi::{connected, pinned_search_path, run, Param};
 use crate::pg::trigger_catalog::own_database;
 use core::sync::atomic::Ordering;
 use pgrx::pg_sys::{Datum, Oid};
+use std::collections::btree_map::{BTreeMap, Entry};
 
 function_entry!(raceguard_stats_counters, crate::operate::stats::stats_counters);
 function_entry!(raceguard_stats_state, crate::operate::stats::stats_state);
@@ -103,11 +106,33 @@ fn stats_counters(call: Call) -> Result<Value, Report> {
         });
     })?;
     room?;
+    if catch(distribution::may_spread)? {
+        figures = of_logical_tables(figures)?;
+    }
     let mut rows = Vec::new();
     for guard in &figures {
         push(&mut rows, guard.row())?;
     }
     return_rows(call, &rows)
+}
+
+/// The same with the counters of shards and chunks added to those of the table that clients name.
+fn of_logical_tables(figures: Vec<Figures>) -> Result<Vec<Figures>, Report> {
+    connected(|| {
+        pinned_search_path(|| {
+            let mut by_trigger: BTreeMap<u32, Figures> = BTreeMap::new();
+            for more in figures {
+                let trigger = logical_trigger(Oid::from(more.trigger))?.to_u32();
+                match by_trigger.entry(trigger) {
+                    Entry::Occupied(mut entry) => entry.get_mut().add(&more),
+                    Entry::Vacant(entry) => {
+                        entry.insert(Figures { trigger, ..more });
+                    }
+                }
+            }
+            Ok(by_trigger.into_values().collect())
+        })
+    })
 }
 
 /// `raceguard.stats_state() -> record`: where the counters are kept, for how many guards of all databases there is room,
@@ -155,7 +180,13 @@ fn stats_reset(call: Call) -> Result<Value, Report> {
         })?;
         return Ok(Value::Raw(Datum::from(now)));
     }
-    let triggers = connected(|| pinned_search_path(|| triggers_of(call)))?;
+    let triggers = connected(|| {
+        pinned_search_path(|| {
+            let mut triggers = triggers_of(call)?;
+            add_pieces(&mut triggers)?;
+            Ok(triggers)
+        })
+    })?;
     catch(|| {
         table::each_of(own_database(), &mut |key, place| {
             if triggers.contains(&trigger_of(key)) {
@@ -164,6 +195,29 @@ fn stats_reset(call: Call) -> Result<Value, Report> {
         })
     })?;
     Ok(Value::Raw(Datum::from(now)))
+}
+
+/// Adds the triggers on shards and chunks whose counters are shown with those of these.
+fn add_pieces(triggers: &mut Vec<u32>) -> Result<(), Report> {
+    if !catch(distribution::may_spread)? {
+        return Ok(());
+    }
+    let mut counted = Vec::new();
+    let mut room = Ok(());
+    catch(|| {
+        table::each_of(own_database(), &mut |key, _| {
+            if room.is_ok() {
+                room = push(&mut counted, trigger_of(key));
+            }
+        });
+    })?;
+    room?;
+    for trigger in counted {
+        if triggers.contains(&logical_trigger(Oid::from(trigger))?.to_u32()) {
+            push(triggers, trigger)?;
+        }
+    }
+    Ok(())
 }
 
 /// The triggers of the guards that a call names.

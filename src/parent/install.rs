@@ -43,7 +43,7 @@ fn add_parent_version(call: Call) -> Result<Value, Report> {
             let request = ParentArguments::read(call)?;
             request.child.lock("SHARE ROW EXCLUSIVE")?;
             request.parent.refuse_old_view()?;
-            install(&request).map(Value::Text)
+            request.child.with_shards_in_turn(|| install(&request)).map(Value::Text)
         })
     })
 }

@@ -129,10 +129,13 @@ pub fn check_truncate(trigger: Definition) -> Result<(), Report> {
         _ if !fires(after) => after,
         _ => return Ok(()),
     };
-    let (name, table) = (trigger.name(), trigger.table());
+    let (name, table) = (trigger.logical_name(), trigger.table());
     Err(Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("guard \"{name}\" on table \"{}\" would not see a TRUNCATE", table.name()),
+        format_args!(
+            "guard \"{name}\" on table \"{}\" would not see a TRUNCATE",
+            errors::known_as(table)
+        ),
     )
     .detail(format_args!(
         "No trigger that executes raceguard.{TRUNCATE_FUNCTION} {off} for this foreign key is enabled."
@@ -141,7 +144,7 @@ pub fn check_truncate(trigger: Definition) -> Result<(), Report> {
         "Call raceguard.add_parent_version again: it puts up what is missing."
     ))
     .table(table.oid())
-    .constraint(name))
+    .constraint(name.as_str()))
 }
 
 /// The foreign key by which a trigger finds a row's parent. Plain frames.
@@ -171,9 +174,10 @@ fn remembered_parent(trigger: Definition) -> Option<Oid> {
     let mut bumps = find_all(trigger.table(), BUMP_FUNCTION)
         .filter(|bump| bump.argument_count() == 1 && bump.argument(0) == trigger.argument(0));
     let first = bumps.next()?;
-    let name = trigger.name();
+    let name = trigger.logical_name();
+    let name = name.as_str();
     let guard = [TRUNCATED, TRUNCATE].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-    let is_own = |bump: &Definition| guard_of_bump(bump.name()) == Some(guard);
+    let is_own = |bump: &Definition| guard_of_bump(bump.logical_name().as_str()) == Some(guard);
     let bump = match bumps.next() {
         Some(second) => [first, second].into_iter().chain(bumps).find(is_own)?,
         None => first,

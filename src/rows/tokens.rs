@@ -67,6 +67,7 @@ impl Token {
         match one_of(name, "token", &["auto", "version", "xmin", "hash"])? {
             "auto" if table.guard.is_some() => Ok(Token::Version),
             "version" if table.guard.is_some() => Ok(Token::Version),
+            name if name != "version" && table.on_nodes() => Err(on_nodes(table)),
             "hash" => Ok(Token::Hash),
             "auto" | "xmin" => Ok(Token::Xmin),
             _ => Err(Report::error(
@@ -82,6 +83,22 @@ impl Token {
             .table(table.oid)),
         }
     }
+}
+
+/// 0A000: a row that a shard takes along to another node has another `xmin` there, which may be one that was read before; and
+/// Citus sends an UPDATE to its nodes only with conditions that are IMMUTABLE.
+fn on_nodes(table: &Described) -> Report {
+    Report::error(
+        errors::UNSUPPORTED,
+        format_args!("rows of \"{}\" have no version but that of a version guard", table.name),
+    )
+    .detail(format_args!(
+        "Citus keeps them in shards: when one moves to another node its rows have other transaction numbers, and a hash is not compared there."
+    ))
+    .hint(format_args!(
+        "Call raceguard.add_version, and compare by token => 'version'; or compare columns with raceguard.swap_columns."
+    ))
+    .table(table.oid)
 }
 
 /// The argument `expected`, as one of the two overloads takes it.

@@ -61,7 +61,8 @@ impl Cached for ColumnRules {
     fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<ColumnRule<'r>, Report> {
         let table = trigger.table();
         // What the trigger that keeps the column says goes for the other one too.
-        let own = trigger.name().strip_suffix(ROWS).unwrap_or(trigger.name());
+        let name = trigger.logical_name();
+        let own = name.as_str().strip_suffix(ROWS).unwrap_or(name.as_str());
         let keeper = find_named(table, COLUMN_FUNCTION, own).unwrap_or(trigger);
         let arguments = keeper.keep_arguments(memory);
         let bounds = parse(arguments.iter().copied()).map_err(|bad| {

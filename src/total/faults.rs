@@ -2,6 +2,7 @@
 
 use crate::errors;
 use crate::guard::settling;
+use crate::pg::distribution;
 use crate::pg::error::Report;
 use crate::pg::relation::{name_of, Table};
 use crate::pg::trigger::Firing;
@@ -37,18 +38,21 @@ pub fn not_yours(firing: Firing, column: &str) -> Report {
 pub fn not_finite(child: Oid) -> Report {
     Report::error(
         errors::OUT_OF_RANGE,
-        format_args!("amount of a row of \"{}\" is not a finite number", name_of(child)),
+        format_args!(
+            "amount of a row of \"{}\" is not a finite number",
+            name_of(distribution::logical(child))
+        ),
     )
     .detail(format_args!("A total cannot count NaN or Infinity: nothing takes them away again."))
     .hint(format_args!("Write NULL for an amount that is not known; it counts nothing."))
-    .table(child)
+    .table(distribution::logical(child))
 }
 
 /// 55006: what was noted of a child's rows can no longer be followed to their parents.
 pub fn changed_meanwhile(table: Table) -> Report {
     Report::error(
         errors::OBJECT_IN_USE,
-        format_args!("table \"{}\" was changed while totals were to be written", table.name()),
+        format_args!("table \"{}\" was changed while totals were to be written", errors::known_as(table)),
     )
     .detail(format_args!(
         "A foreign key or a column is no longer that by which rows written in this transaction are counted."
@@ -56,12 +60,12 @@ pub fn changed_meanwhile(table: Table) -> Report {
     .hint(format_args!(
         "Change the table in a transaction of its own, or call SET CONSTRAINTS ALL IMMEDIATE before."
     ))
-    .table(table.oid())
+    .table(distribution::logical(table.oid()))
 }
 
 /// 55000: a column that nobody has given to a guard is not written.
 pub fn no_keeper(table: Table, column: &str) -> Report {
-    let name = table.name();
+    let name = errors::known_as(table);
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
         format_args!("column \"{column}\" of \"{name}\" is no total"),
@@ -72,13 +76,13 @@ pub fn no_keeper(table: Table, column: &str) -> Report {
     .hint(format_args!(
         "Call raceguard.add_total again: it puts up what is missing; or take the guard off the child."
     ))
-    .table(table.oid())
+    .table(distribution::logical(table.oid()))
     .column(column)
 }
 
 /// 40001: a parent was not there when its children were counted, and is there when they are committed.
 pub fn came_late(parent: Oid, column: &str) -> Report {
-    let name = name_of(parent);
+    let name = name_of(distribution::logical(parent));
     Report::error(
         errors::SERIALIZATION_FAILURE,
         format_args!(
@@ -89,7 +93,7 @@ pub fn came_late(parent: Oid, column: &str) -> Report {
         "Another transaction has committed the parent of rows of this one after they were counted."
     ))
     .hint(format_args!("Repeat the transaction."))
-    .table(parent)
+    .table(distribution::logical(parent))
     .column(column)
 }
 
@@ -97,17 +101,17 @@ pub fn came_late(parent: Oid, column: &str) -> Report {
 pub fn suppressed(parent: Oid, column: &str) -> Report {
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
-        format_args!("total \"{column}\" of \"{}\" was not written", name_of(parent)),
+        format_args!("total \"{column}\" of \"{}\" was not written", name_of(distribution::logical(parent))),
     )
     .detail(format_args!("A BEFORE UPDATE trigger of the parent suppresses the guard's UPDATE, or changes the total or the parent's key in it."))
     .hint(format_args!("Have that trigger let UPDATEs of the total pass."))
-    .table(parent)
+    .table(distribution::logical(parent))
     .column(column)
 }
 
 /// 42804: a type has changed since the total was added.
 pub fn would_round(parent: Oid, column: &str) -> Report {
-    let name = name_of(parent);
+    let name = name_of(distribution::logical(parent));
     Report::error(
         errors::DATATYPE_MISMATCH,
         format_args!("total \"{column}\" of \"{name}\" cannot hold a numeric amount"),
@@ -118,7 +122,7 @@ pub fn would_round(parent: Oid, column: &str) -> Report {
     .hint(format_args!(
         "Give the column the type numeric, or the amount a type of integers, and call raceguard.recount."
     ))
-    .table(parent)
+    .table(distribution::logical(parent))
     .column(column)
 }
 

@@ -35,9 +35,7 @@ pub fn fill(total: &Total) -> Result<(), Report> {
         // Keys go there as text, which is to be read as it was written.
         pinned_text(|| add_up(total, feeder))?;
     }
-    for statement in enable {
-        run(&statement, &[])?;
-    }
+    parent.run_all(&enable)?;
     Ok(())
 }
 
@@ -126,9 +124,7 @@ pub fn refuse_beyond(total: &Total) -> Result<(), Report> {
         );
         let enable = silence(parent)?;
         on_all(parent.owner, &zero, &[])?;
-        for statement in enable {
-            run(&statement, &[])?;
-        }
+        parent.run_all(&enable)?;
     }
     let bound = |bound: &Option<String>| bound.clone().unwrap_or_else(|| "NULL".to_owned());
     let rows = on_all(

@@ -252,12 +252,19 @@ fn install(total: &Total, replace: bool) -> Result<String, Report> {
     if let Some(name) = plan.done(child)? {
         return Ok(name);
     }
+    refuse_late(total)?;
     if let Some(replaced) = plan.replaced(child) {
         drop_triggers(child, replaced.guard())?;
     }
     build(total)?;
     tell_of_total(total)?;
     trigger::trigger_name(&total.guard, "")
+}
+
+/// 0A000 where child or parent is distributed already.
+pub fn refuse_late(total: &Total) -> Result<(), Report> {
+    spread::refuse_late(total.child.oid, spread::TOTAL)?;
+    spread::refuse_late(total.parent.oid, spread::TOTAL)
 }
 
 /// What to do about the guard that stands, if any. 0A000 and 42710 around partitions.
@@ -366,7 +373,7 @@ fn build(total: &Total) -> Result<(), Report> {
         parent.alter_as_owner(&check)?;
     }
     for statement in trigger_statements(total)? {
-        run(&statement, &[])?;
+        total.child.execute(&statement)?;
     }
     Ok(())
 }

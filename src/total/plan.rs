@@ -16,7 +16,7 @@ use crate::total::definition::{
     parent_triggers, standing_check, standing_triggers, OwnedBounds, Total,
 };
 use crate::total::faults::check_name;
-use crate::total::install::{asked_for, plan, standing_bounds};
+use crate::total::install::{asked_for, plan, refuse_late, standing_bounds};
 use crate::total::rule::FUNCTION;
 
 function_entry!(raceguard_plan_total, crate::total::plan::plan_total);
@@ -76,6 +76,9 @@ fn steps(total: &Total) -> Result<Vec<Step>, Report> {
             false => missing(total, &with, true)?,
         }));
         steps.extend(of_check(total)?);
+    }
+    if !steps.is_empty() {
+        refuse_late(total)?;
     }
     Ok(steps)
 }

@@ -2,6 +2,7 @@
 
 use crate::errors;
 use crate::guard::arguments::{at_least_one, required};
+use crate::guard::shells;
 use crate::guard::target::Target;
 use crate::guard::trigger;
 use crate::pg::call::{function_entry, Call, Value};
@@ -61,6 +62,14 @@ fn parent(call: Call) -> Result<(TotalParent, String), Report> {
     pinned_search_path(|| {
         let child = Target::owned(call, 0)?;
         let guard = required(call.name(1)?, "guard")?;
+        shells::refuse_on_nodes(
+            &child,
+            "recount",
+            "Parents and children are locked and counted row by row, where they lie.",
+            |_| {
+                "Drop the guard, take both tables back with undistribute_table and cascade_via_foreign_keys, call raceguard.add_total, which counts, and distribute them again.".to_owned()
+            },
+        )?;
         let missing = || no_total(&child.name, child.oid, &guard);
         let trigger = trigger::trigger_name(&guard, "")?;
         let mut standing = trigger::existing(&child, FUNCTION)?.into_iter();

@@ -8,7 +8,7 @@ use crate::pg::memory::here;
 use crate::pg::open_table::try_open_table;
 use crate::pg::spi::{pinned_search_path, Param};
 use crate::pg::statement::run_kept;
-use crate::pg::trigger::{find_all, Definition};
+use crate::pg::trigger::{find_all, logical_name, Definition};
 use crate::total::parent::{RefusedTotal, TotalParent};
 use crate::total::rule::FUNCTION;
 use pgrx::pg_sys::Oid;
@@ -38,7 +38,8 @@ pub fn refused(
         (true, true) => format!("Key {key}: total {total}, bound {bound}."),
         (true, false) => format!("Key {key}: total {total}, bound {bound}, asked for {asked}."),
     };
-    let (name, column) = (table.name(), &parent.column);
+    let column = &parent.column;
+    let (name, check) = catch(|| (errors::known_as(table), logical_name(table, &parent.check)))?;
     let which = if refused.above { "rise above its upper" } else { "fall below its lower" };
     let report = |style| {
         errors::own_in(
@@ -51,7 +52,7 @@ pub fn refused(
             None,
         )
         .column(column)
-        .constraint(&parent.check)
+        .constraint(check.as_str())
     };
     match child {
         Some(child) => count(child, column, code, report),

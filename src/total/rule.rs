@@ -6,6 +6,7 @@ use crate::guard::child_key::{self, KeyWords};
 use crate::guard::key::after_rename;
 use crate::guard::kind::Rename;
 use crate::guard::spread;
+use crate::pg::distribution;
 use crate::pg::error::{catch, Report};
 use crate::pg::foreign_key::{is_deferrable, ForeignKey};
 use crate::pg::key::{self, Key, Runs};
@@ -13,7 +14,7 @@ use crate::pg::memory::{Buffer, Memory};
 use crate::pg::relation::{attno_of, name_of, Table};
 use crate::pg::rule_cache::{Cached, Last};
 use crate::pg::text::PgText;
-use crate::pg::trigger::{find_all, find_named, Definition, Timing};
+use crate::pg::trigger::{find_named, Definition, Timing};
 use crate::pg::trigger_shape::Fires;
 use crate::total::session::{NotedFor, SourceKind};
 use pgrx::pg_sys::{self, Oid};
@@ -189,7 +190,8 @@ impl Cached for TruncatedTotals {
         trigger: Definition,
         memory: Memory<'r>,
     ) -> Result<Option<TruncatedTotal<'r>>, Report> {
-        let guard = trigger.name().strip_suffix(BEGIN).unwrap_or_default();
+        let name = trigger.logical_name();
+        let guard = name.as_str().strip_suffix(BEGIN).unwrap_or_default();
         let own = find_named(trigger.table(), FUNCTION, guard);
         let Some(own) = own.filter(|own| own.is_live_row_trigger()) else { return Ok(None) };
         let options = options_of(own, own.keep_arguments(memory))?;
@@ -218,7 +220,8 @@ impl Cached for LateParents {
     type Rule<'r> = bool;
 
     fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<bool, Report> {
-        let guard = trigger.name().strip_suffix(BEGIN).unwrap_or_default();
+        let name = trigger.logical_name();
+        let guard = name.as_str().strip_suffix(BEGIN).unwrap_or_default();
         let Some(own) = find_named(trigger.table(), FUNCTION, guard) else { return Ok(false) };
         let Ok(options) = parse(own.keep_arguments(memory).iter().copied()) else {
             return Ok(false);
@@ -342,8 +345,8 @@ fn remembered_parent(trigger: Definition) -> Option<Oid> {
 
 /// Another trigger of a guard: it has the guard's name with an end.
 fn other<'t>(trigger: Definition<'t>, function: &str, end: &str) -> Option<Definition<'t>> {
-    find_all(trigger.table(), function)
-        .find(|other| other.name().strip_suffix(end) == Some(trigger.name()))
+    let name = PgText::from_fmt(format_args!("{}{end}", trigger.logical_name()));
+    find_named(trigger.table(), function, name.as_str())
 }
 
 /// 55000 unless the triggers that settle what this one notes fire where it does. Statement triggers stand on the
@@ -370,12 +373,12 @@ fn check_companions(trigger: Definition) -> Result<(), Report> {
 }
 
 fn companion_off(trigger: Definition, attachment: &Attachment, end: &str) -> Report {
-    let (name, table) = (trigger.name(), trigger.table());
+    let (name, table) = (trigger.logical_name(), trigger.table());
     Report::error(
         errors::NOT_IN_PREREQUISITE_STATE,
         format_args!(
             "guard \"{name}\" on table \"{}\" would not settle what it counts",
-            table.name()
+            errors::known_as(table)
         ),
     )
     .detail(format_args!(
@@ -384,7 +387,7 @@ fn companion_off(trigger: Definition, attachment: &Attachment, end: &str) -> Rep
     ))
     .hint(format_args!("Call raceguard.add_total again: it puts up what is missing."))
     .table(table.oid())
-    .constraint(name)
+    .constraint(name.as_str())
 }
 
 /// 42703: the parent's column is no longer there.
@@ -394,9 +397,9 @@ fn no_column(trigger: Definition, parent: Oid, column: &str) -> Report {
         errors::UNDEFINED_COLUMN,
         format_args!(
             "guard \"{}\" on table \"{}\" keeps column \"{column}\" of \"{}\", which does not exist",
-            trigger.name(),
-            table.name(),
-            name_of(parent)
+            trigger.logical_name(),
+            errors::known_as(table),
+            name_of(distribution::logical(parent))
         ),
     )
     .detail(format_args!(

@@ -156,6 +156,7 @@ fn in_transaction() -> Report {
 fn arguments(call: Call) -> Result<(Target, VersionGuard, i64), Report> {
     pinned_search_path(|| {
         let target = Target::owned(call, 0)?;
+        refuse_on_nodes(&target)?;
         let batch = at_least_one(
             required(call.int(1), "batch")?,
             "batch",
@@ -166,6 +167,22 @@ fn arguments(call: Call) -> Result<(Target, VersionGuard, i64), Report> {
         let guard = guard.ok_or_else(|| no_guard(&target))?;
         Ok((target, guard, batch.into()))
     })
+}
+
+/// 0A000 where Citus spreads the rows: each shard would number its own, and none knows the others' numbers.
+fn refuse_on_nodes(target: &Target) -> Result<(), Report> {
+    if !target.place.is_some_and(|place| place.is_on_nodes()) {
+        return Ok(());
+    }
+    Err(Report::error(
+        errors::UNSUPPORTED,
+        format_args!("versions of \"{}\" cannot be numbered: Citus keeps its rows in shards", target.name),
+    )
+    .detail(format_args!("Versions that are distinct within a shard may be those of other shards' rows."))
+    .hint(format_args!(
+        "Number them before the table is distributed: undistribute_table, CALL raceguard.backfill_version, create_distributed_table. A guard that stands needs no distinct versions where rows are named by their key."
+    ))
+    .table(target.oid))
 }
 
 fn no_guard(target: &Target) -> Report {

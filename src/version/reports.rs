@@ -196,7 +196,7 @@ pub fn overflow(firing: Firing, rule: &Rule) -> Report {
         errors::OUT_OF_RANGE,
         format_args!(
             "version of a row of \"{}\" is the largest that column \"{}\" can hold",
-            firing.table().name(),
+            errors::known_as(firing.table()),
             rule.options.column
         ),
     )

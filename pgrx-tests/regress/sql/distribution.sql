@@ -60,6 +60,7 @@ SELECT raceguard.lock_table_keys('posts');
 SET LOCAL raceguard.lock_keys = posts, '[[1, 1]]';
 SELECT raceguard.add_cooldown('posts', 'tenant, author', 'at', '1 day');
 SELECT raceguard.next_allowed('posts', '[1, 1]');
+TRUNCATE posts;
 SELECT raceguard.add_cap('posts', 'tenant, author', 3);
 SELECT raceguard.next_free_slot('posts', '[1, 1]');
 SELECT raceguard.drop_guard('posts', 'cap', drop_column => true);

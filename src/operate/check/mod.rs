@@ -8,6 +8,7 @@ mod names;
 mod order;
 mod server;
 mod session;
+mod shards;
 pub mod tables;
 
 use crate::guard::arguments::required;
@@ -15,6 +16,7 @@ use crate::guard::finding::{Finding, Severity};
 use crate::guard::kind::Inspected;
 use crate::guard::target::Target;
 use crate::guard::trigger::{self, Existing};
+use crate::operate::pieces;
 use crate::pg::call::{function_entry, Call, Value};
 use crate::pg::convert::{input, text_datum};
 use crate::pg::error::Report;
@@ -59,24 +61,28 @@ fn check_guards(call: Call) -> Result<Value, Report> {
     return_nullable_rows(call, &rows)
 }
 
-/// The guards of a partition stand on its root.
+/// The guards of a partition stand on its root, those of a shard or chunk on the table that clients name.
 pub fn root_of(table: Oid) -> Result<Oid, Report> {
     let target = Target::of(table)?;
     if !target.is_partition {
-        return Ok(table);
+        return pieces::of(table);
     }
     let root = one("SELECT pg_partition_root($1)::oid", &[Param::Oid(table)])?;
-    Ok(root.unwrap_or(table))
+    pieces::of(root.unwrap_or(table))
 }
 
-/// The guards of one table, or of all.
+/// The guards of one table, or of all but shards and chunks: their guards are those of the table that clients name.
 pub fn standing(table: Option<Oid>) -> Result<Vec<Inspected>, Report> {
     let mut by_table: BTreeMap<u32, Vec<Existing>> = BTreeMap::new();
     for trigger in trigger::all(table)? {
         by_table.entry(trigger.table.to_u32()).or_default().push(trigger);
     }
     let mut guards = Vec::new();
-    for triggers in by_table.into_values().map(Rc::new) {
+    for (place, triggers) in by_table {
+        if table.is_none() && pieces::of(Oid::from(place))? != Oid::from(place) {
+            continue;
+        }
+        let triggers = Rc::new(triggers);
         for guard in triggers.iter() {
             if let Some(kind) = kind_of(&guard.function) {
                 guards.push(Inspected::among(kind, guard.clone(), triggers.clone())?);
@@ -95,10 +101,17 @@ pub fn catalogs(table: Option<Oid>) -> Result<Vec<Finding>, Report> {
     }
     findings.extend(tables::unguarded_children(&guards)?);
     findings.extend(tables::referenced(&guards)?);
+    findings.extend(shards::findings(&guards)?);
     findings.extend(order::later_writers(&guards)?);
     findings.extend(names::taken(table)?);
     for kind in KINDS {
-        findings.extend((kind.remains)(table)?);
+        for left in (kind.remains)(table)? {
+            // A shard's parts have other names than its table's, and none of them is without its guard for that.
+            let place = left.table.map(pieces::of).transpose()?;
+            if place == left.table {
+                findings.push(left);
+            }
+        }
     }
     if table.is_none() {
         findings.extend(server::findings(&guards)?);

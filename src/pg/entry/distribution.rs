@@ -101,6 +101,16 @@ pub fn of(table: Oid) -> Option<Location> {
     on_nodes(table, None).or_else(in_shard).or_else(|| in_chunks(table))
 }
 
+/// The place of a shard or chunk, for what it calls its own; that of a table of which Citus may be making a shard is the same
+/// as far as names go. Plain frames.
+pub fn piece(table: Oid) -> Option<Location> {
+    if let Some(place) = of(table) {
+        return Some(place).filter(|place| place.is_piece);
+    }
+    let shard = shard_name::number(name_of(table).as_str()).filter(|_| may_become_shard(table))?;
+    Some(Location { shard: Some(shard), ..Location::of_itself(table) })
+}
+
 /// Whether Citus may be making a shard of a table: it has the name of one, and is not known as one. Plain frames.
 pub fn may_become_shard(table: Oid) -> bool {
     OwnedTable::find(c"citus", c"pg_catalog", c"pg_dist_shard").is_some()
@@ -111,6 +121,11 @@ pub fn may_become_shard(table: Oid) -> bool {
 /// The table that clients name: that of a shard or chunk, or else the table itself. Plain frames.
 pub fn logical(table: Oid) -> Oid {
     of(table).map_or(table, |place| place.logical)
+}
+
+/// Whether an extension that spreads rows is there. Plain frames.
+pub fn may_spread() -> bool {
+    has_nodes() || hypertables().is_some()
 }
 
 /// Whether the database has tables of Citus's. Plain frames.
@@ -171,9 +186,14 @@ fn shard_of(table: Oid) -> Option<(Oid, i64)> {
     (same_schema && is_named_after).then_some((logical, shard))
 }
 
+/// TimescaleDB's own list of them.
+fn hypertables() -> Option<OwnedTable> {
+    OwnedTable::find(c"timescaledb", c"_timescaledb_catalog", c"hypertable")
+}
+
 /// The place of a hypertable, or of a chunk of one.
 fn in_chunks(table: Oid) -> Option<Location> {
-    let hypertables = OwnedTable::find(c"timescaledb", c"_timescaledb_catalog", c"hypertable")?;
+    let hypertables = hypertables()?;
     let is_hypertable = |table: Oid| {
         // SAFETY: catalog look-ups; the name of an existing table's schema.
         let schema = unsafe { cstr(ffi::get_namespace_name(ffi::get_rel_namespace(table))) };

@@ -25,6 +25,13 @@ pub fn is(name: &str, logical: &str, shard: i64) -> bool {
     })
 }
 
+/// Whether a name without the shard's number may be the beginning of a longer one, with a hash.
+pub fn may_be_hashed(name: &str) -> bool {
+    let hash = name.len().checked_sub(HASHED).and_then(|at| name.get(at..));
+    hash.and_then(|hash| hash.strip_prefix('_'))
+        .is_some_and(|hash| hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 fn fits(name: &str, logical: &str, shard: i64, hash: impl FnOnce(&str) -> u32) -> bool {
     let Some(before) = name.rsplit_once('_').filter(|_| number(name) == Some(shard)) else {
         return false;
@@ -96,6 +103,10 @@ mod tests {
         assert!(!fits(&name, &long, 102008, |_| 0x1bad_cafe));
         let other = format!("{}_0badcafe_102008", "a".repeat(46));
         assert!(!fits(&other, &long, 102008, |_| 0x0bad_cafe));
+        assert!(may_be_hashed(&format!("{}_0badcafe", "a".repeat(47))));
+        assert!(
+            !may_be_hashed(&just) && !may_be_hashed("_badcafe") && !may_be_hashed("ab_0badcafg")
+        );
         // A sign of two bytes that would be cut in half goes.
         let signs = "ä".repeat(30);
         let name = format!("{}_0badcafe_102008", "ä".repeat(23));

@@ -1,15 +1,17 @@
 //! What a row trigger is told: the table, the event, OLD and NEW, its arguments.
 
-use super::distribution;
+use super::distribution::{self, Location};
 use super::ffi;
+use super::shard_name;
 use super::trigger_shape::{Fires, Shape};
 use crate::pg::base::error::Report;
 use crate::pg::base::frames;
 use crate::pg::base::memory::{Buffer, Memory};
 use crate::pg::base::sqlstate;
-use crate::pg::base::text::cstr;
+use crate::pg::base::text::{cstr, PgText};
 use crate::pg::data::row_slot::RowSlot;
 use crate::pg::data::tuple::Row;
+use crate::pg::table::open_table::glance;
 use crate::pg::table::relation::Table;
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -63,6 +65,11 @@ impl<'t> Definition<'t> {
     pub fn name(&self) -> &str {
         // SAFETY: as in `id`; the name is NUL-terminated.
         unsafe { cstr((*self.trigger).tgname) }
+    }
+
+    /// Its name on the table that clients name. Plain frames.
+    pub fn logical_name(&self) -> PgText {
+        logical_name(self.table, self.name())
     }
 
     /// Whether a partition has it from its parent.
@@ -212,8 +219,29 @@ pub fn find_named<'t>(table: Table<'t>, function: &str, name: &str) -> Option<De
     if let Some(found) = find_all(table, function).find(|definition| definition.name() == name) {
         return Some(found);
     }
-    let place = distribution::of(table.oid()).filter(|place| place.is_piece)?;
+    let place = distribution::piece(table.oid())?;
     find_all(table, function).find(|definition| place.is_same(definition.name(), name))
+}
+
+/// The name on the table that clients name of a trigger of a table, which may be a shard. Plain frames.
+pub fn logical_name(table: Table, name: &str) -> PgText {
+    let Some(place) = distribution::piece(table.oid()) else {
+        return PgText::from_fmt(format_args!("{name}"));
+    };
+    whole_name(place, name)
+        .unwrap_or_else(|| PgText::from_fmt(format_args!("{}", place.logical_name(name))))
+}
+
+/// The same where Citus has kept only the beginning of the name: that of the logical table's trigger.
+fn whole_name(place: Location, name: &str) -> Option<PgText> {
+    if !shard_name::may_be_hashed(place.logical_name(name)) {
+        return None;
+    }
+    let find = |logical: Table| {
+        let mut found = triggers(logical).filter(|it| place.is_same(name, it.name()));
+        Ok(found.next().map(|it| PgText::from_fmt(format_args!("{}", it.name()))))
+    };
+    glance(place.logical, find).ok()??
 }
 
 /// All triggers on an open table that run the function `raceguard.<function>`, by name.

@@ -215,6 +215,17 @@ pub fn with_triggers_on_nodes<T>(body: impl FnOnce() -> Result<T, Report>) -> Re
     with_settings(&[(c"citus.enable_unsafe_triggers", c"on")], body)
 }
 
+/// Runs `body`, which looks up a table that may be a shard of Citus's, so that it is found.
+pub fn with_shards_shown<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    with_settings(&[(c"citus.override_table_visibility", c"off")], body)
+}
+
+/// Runs `body`, the call that adds a guard to a table of Citus's, so that a node's shards are changed one after the other: a trigger
+/// that is made FROM a table locks that, on a node, against another connection that does the same for another shard.
+pub fn with_shards_in_turn<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    with_settings(&[(c"citus.multi_shard_modify_mode", c"sequential")], body)
+}
+
 /// Runs `body` with intervals written one way, whatever the session's style.
 pub fn pinned_intervalstyle<T>(body: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
     with_settings(&[(c"intervalstyle", c"postgres")], body)

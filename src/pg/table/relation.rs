@@ -191,16 +191,6 @@ impl<'t> Table<'t> {
         unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
     }
 
-    /// `schema.table` of the topmost partitioned table, or of the table itself.
-    pub fn qualified_root(self) -> PgText {
-        qualified(self.root())
-    }
-
-    /// The same as a SQL literal that a call can be given.
-    pub fn root_literal(self) -> PgText {
-        literal_of(self.root())
-    }
-
     fn key_text(self, row: Row, key: &[i16]) -> PgText {
         let mut text = PgText::new();
         // Writing to a PgText cannot fail (see there).
@@ -266,7 +256,7 @@ pub fn root_of(table: Oid) -> Oid {
 }
 
 /// `schema.table` of an existing table, each quoted where it has to be.
-fn qualified(table: Oid) -> PgText {
+pub fn qualified(table: Oid) -> PgText {
     // SAFETY: the names are looked up for an existing table.
     let (schema, name) = unsafe {
         let schema = ffi::get_namespace_name(ffi::get_rel_namespace(table));
