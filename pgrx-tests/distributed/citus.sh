@@ -193,5 +193,8 @@ everywhere "ERROR:  0A000" "CALL raceguard.retry('$retry')"
 everywhere 1 "CALL raceguard.retry('$retry', isolation => 'read committed')"
 everywhere 1 "CALL raceguard.retry('SELECT 1')"
 session_end holder
+. "$here/citus_views.sh"
+. "$here/citus_standing.sh"
+. "$here/citus_kinds.sh"
 . "$here/citus_races.sh"
 at "$coordinator" "DROP SCHEMA rg_test CASCADE" >/dev/null

@@ -7,7 +7,11 @@ at "$coordinator" "
     CREATE TABLE halls (hall int, id uuid DEFAULT gen_random_uuid(), PRIMARY KEY (hall, id));
     CREATE TABLE mails (author int, id uuid DEFAULT gen_random_uuid(), at timestamptz, PRIMARY KEY (author, id));
     CREATE TABLE teams (team int, id uuid DEFAULT gen_random_uuid(), PRIMARY KEY (team, id));
+    CREATE TABLE trips (id int PRIMARY KEY, places int DEFAULT 5);
+    CREATE TABLE riders (trip int REFERENCES trips, id uuid DEFAULT gen_random_uuid(), PRIMARY KEY (trip, id));
+    INSERT INTO trips SELECT generate_series(1, 10);
     SELECT raceguard.add_cap('halls', 'hall', 5);
+    SELECT raceguard.add_total('riders', 'trips', 'n', at_most => 'places');
     SELECT create_distributed_table('counters', 'id');
     SELECT create_distributed_table('passed', 'id', colocate_with => 'counters');
     SELECT create_distributed_table('halls', 'hall');
@@ -18,6 +22,10 @@ at "$coordinator" "
     SELECT raceguard.add_key_lock('teams', 'team');
     INSERT INTO counters SELECT n, 0 FROM generate_series(1, 10) n;
     INSERT INTO teams SELECT n FROM generate_series(1, 10) n" >/dev/null
+# The child by itself, when the nodes know its parent.
+for table in "'trips', 'id'" "'riders', 'trip'"; do
+    at "$coordinator" "SET citus.enable_unsafe_triggers = on; SELECT create_distributed_table($table)" >/dev/null
+done
 # Each is a transaction; an error, expected or of a node that is gone, ends it, and psql goes on with the next.
 cat >"$RUN/version.sql" <<'SQL'
 SELECT 1 + floor(random() * 10)::int AS id \gset
@@ -53,6 +61,18 @@ DELETE FROM teams WHERE team = :team AND id = :'last';
 \endif
 COMMIT;
 SQL
+# A trip that is full loses a rider now and then.
+cat >"$RUN/total.sql" <<'SQL'
+SELECT 1 + floor(random() * 10)::int AS trip, random() < 0.3 AS leaves \gset
+\if :leaves
+BEGIN;
+SELECT coalesce(max(id::text), '') AS last FROM riders WHERE trip = :trip \gset
+DELETE FROM riders WHERE trip = :trip AND id = nullif(:'last', '')::uuid;
+COMMIT;
+\else
+INSERT INTO riders VALUES (:trip);
+\endif
+SQL
 
 # writes NODE KIND: until the races end; what psql prints is the errors that it met.
 writes() {
@@ -69,7 +89,7 @@ disturbs() {
             SELECT format('SELECT citus_move_shard_placement(%s, %L, %s, %L, %s, shard_transfer_mode := ''force_logical'')',
                 s.shardid, s.nodename, s.nodeport, o.nodename, o.nodeport)
             FROM citus_shards s, pg_dist_node o
-            WHERE s.table_name::text IN ('counters', 'halls', 'mails', 'teams') AND o.noderole = 'primary' AND o.shouldhaveshards
+            WHERE s.table_name::text IN ('counters', 'halls', 'mails', 'teams', 'trips') AND o.noderole = 'primary' AND o.shouldhaveshards
               AND (o.nodename, o.nodeport) <> (s.nodename, s.nodeport) ORDER BY random() LIMIT 1")
         [[ $(at "$coordinator" "$move") == ERROR* ]] || echo moved
         at "${nodes[1 + RANDOM % (${#nodes[@]} - 1)]}" "
@@ -83,7 +103,7 @@ disturbs() {
 touch "$RUN/racing"
 writers=()
 for node in "${nodes[@]}"; do
-    for kind in version cap cooldown key_lock; do
+    for kind in version cap cooldown key_lock total; do
         for _ in 1 2; do
             writes "$node" "$kind" &
             writers+=($!)
@@ -104,10 +124,12 @@ says "$coordinator" 0 "SELECT count(*) FROM (SELECT hall FROM halls GROUP BY hal
 says "$coordinator" 0 "SELECT count(*) FROM mails a JOIN mails b
     ON a.author = b.author AND a.id <> b.id AND b.at >= a.at AND b.at < a.at + interval '1 hour'"
 says "$coordinator" 0 "SELECT count(*) FROM (SELECT team FROM teams GROUP BY team HAVING count(*) > 5) t"
+says "$coordinator" 0 "SELECT count(*) FROM trips t
+    WHERE n > places OR n <> (SELECT count(*) FROM riders r WHERE r.trip = t.id)"
 check "there were swaps" "$(at "$coordinator" "SELECT count(*) > 10 FROM passed")" t
 check "and conflicts" "$([ "$(cat "$RUN"/version.*.log | grep -c RG409)" -gt 0 ] && echo t)" t
 check "shards were moved" "$([ "$(grep -c moved "$RUN/disturbed")" -gt 0 ] && echo t)" t
 check "backends were killed" "$([ "$(grep -c killed "$RUN/disturbed")" -gt 0 ] && echo t)" t
 echo "swaps $(at "$coordinator" "SELECT count(*) FROM passed"), shards moved $(grep -c moved "$RUN/disturbed")," \
     "backends killed $(grep -c killed "$RUN/disturbed"), errors:"
-cat "$RUN"/{version,cap,cooldown,key_lock}.*.log | grep -o 'ERROR: .*' | sort | uniq -c
+cat "$RUN"/{version,cap,cooldown,key_lock,total}.*.log | grep -o 'ERROR: .*' | sort | uniq -c
