@@ -132,4 +132,6 @@ check "shards were moved" "$([ "$(grep -c moved "$RUN/disturbed")" -gt 0 ] && ec
 check "backends were killed" "$([ "$(grep -c killed "$RUN/disturbed")" -gt 0 ] && echo t)" t
 echo "swaps $(at "$coordinator" "SELECT count(*) FROM passed"), shards moved $(grep -c moved "$RUN/disturbed")," \
     "backends killed $(grep -c killed "$RUN/disturbed"), errors:"
-cat "$RUN"/{version,cap,cooldown,key_lock,total}.*.log | grep -o 'ERROR: .*' | sort | uniq -c
+for kind in version cap cooldown key_lock total; do
+    cat "$RUN/$kind".*.log | grep -o 'ERROR: .*' | sort | uniq -c | sed "s/\$/ of $kind/" || true
+done
