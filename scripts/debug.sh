@@ -17,7 +17,7 @@
 # (Bad input is none for discarding either: it is refused before anything is kept. parent_types takes three minutes there,
 # on a machine that other work shared; these three have the rules of every older guard, and the statements of the calls.)
 DISCARDING=${TESTS:-cooldown parent_types calls_changed}
-WATCHED=${TESTS:-version key_lock cap cooldown parent swap take lock_rows insert_or_get retry key_reentry parent_types cache_replaced calls_changed}
+WATCHED=${TESTS:-version version_in_place number number_counter total total_commit key_lock cap cooldown parent swap take lock_rows insert_or_get retry key_reentry parent_types cache_replaced calls_changed}
 
 # The server under valgrind; what it reports counts as failures.
 watched_suite() {
