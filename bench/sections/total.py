@@ -6,8 +6,8 @@ from pathlib import Path
 from harness import Report, Session, Table, Target, alternate, pgbench
 from report import ratio, us
 
-NONE, EMPTY, ROW, TRANSITION, COUNTED, OURS, AT_COMMIT = (
-    "no trigger", "empty C trigger", "PL/pgSQL counter cache, for each row",
+NONE, EMPTY, TWIN, ROW, TRANSITION, COUNTED, OURS, AT_COMMIT = (
+    "no trigger", "empty C trigger", "C twin, for each row, past the executor", "PL/pgSQL counter cache, for each row",
     "PL/pgSQL counter cache, transition table", "PL/pgSQL, lock the parent and count", "raceguard",
     "raceguard, settle => 'commit'")
 
@@ -23,6 +23,8 @@ PER_ROW = " FOR EACH ROW EXECUTE FUNCTION of_{child}();"
 SETUP = {
     NONE: TABLES,
     EMPTY: TABLES + "CREATE TRIGGER empty AFTER INSERT ON {child} FOR EACH ROW EXECUTE FUNCTION twin_empty();",
+    TWIN: TABLES + CHECK + "CREATE TRIGGER counted AFTER INSERT ON {child} FOR EACH ROW "
+        "EXECUTE FUNCTION twin_total('event_id', '{parent}', 'booked', 'capacity');",
     ROW: TABLES + CHECK + FUNCTION + """
         UPDATE {parent} SET booked = booked + 1 WHERE id = NEW.event_id;""" + TRIGGER + PER_ROW,
     TRANSITION: TABLES + CHECK + FUNCTION + """
@@ -47,7 +49,7 @@ INSERTS = 4_000  # in each round, taking turns among the parents
 COUNTING_INSERTS = 40  # of the trigger that counts, where there is much to count
 COMMIT_EVERY = 100
 INSERT_ROUNDS = 15
-ONE = [(variant, rows) for rows in (FEW, MANY) for variant in (NONE, COUNTED, ROW, OURS, AT_COMMIT)]
+ONE = [(variant, rows) for rows in (FEW, MANY) for variant in (NONE, COUNTED, ROW, TWIN, OURS, AT_COMMIT)]
 
 CLIENTS = [1, 4, 8, 16]
 SECONDS = 2

@@ -9,6 +9,7 @@ CREATE FUNCTION twin_key_lock() RETURNS trigger LANGUAGE c AS :'twins';
 CREATE FUNCTION twin_cap() RETURNS trigger LANGUAGE c AS :'twins';
 CREATE FUNCTION twin_swap(pk jsonb, expected bigint, changes jsonb) RETURNS jsonb LANGUAGE c AS :'twins';
 CREATE FUNCTION twin_version_with_settings() RETURNS trigger LANGUAGE c AS :'settings', 'twin_version';
+CREATE FUNCTION twin_total() RETURNS trigger LANGUAGE c AS :'twins';
 
 -- Article A checks the version in the statement's WHERE clause and has no trigger; this is the
 -- check and bump as people write it in PL/pgSQL.
