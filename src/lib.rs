@@ -44,6 +44,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::guc::define();
     guard::stats::table::ask_for_room();
     guard::stats::session::ask_for_companions(registry::function_beside);
+    guard::settling::ask_who_is_quiet(registry::is_quiet);
 }
 
 extension_sql_file!("../sql/version.sql", name = "version", bootstrap);

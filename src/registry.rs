@@ -26,6 +26,11 @@ pub fn function_beside(companion: &str) -> Option<&'static str> {
     KINDS.into_iter().find(|kind| kind.companions.contains(&companion)).map(|kind| kind.function)
 }
 
+/// Whether a trigger function does nothing about another guard's own write of its column.
+pub fn is_quiet(function: &str) -> bool {
+    KINDS.into_iter().any(|kind| kind.quiet.contains(&function))
+}
+
 /// The kind that an argument `kind` names, or 22023 with the list.
 pub fn kind_named(name: &str) -> Result<&'static Kind, Report> {
     match KINDS.into_iter().find(|kind| kind.name == name) {

@@ -52,4 +52,5 @@ pub static KIND: Kind = Kind {
     counts_on_others: false,
     remains: left_over::remains,
     on_others: &[],
+    quiet: &[],
 };

@@ -57,6 +57,9 @@ pub struct Kind {
     pub counts_on_others: bool,
     /// The functions of triggers that its guards have on other tables, which go when no guard needs them.
     pub on_others: &'static [&'static str],
+    /// The functions of its triggers that leave everything as it is when a guard writes its own column of a row, and
+    /// nothing else, as [`crate::guard::settling`] tells them.
+    pub quiet: &'static [&'static str],
     /// What is left of guards whose own trigger is gone, on one table or on all.
     pub remains: fn(Option<Oid>) -> Result<Vec<Finding>, Report>,
 }
@@ -241,6 +244,7 @@ mod tests {
         owner_of: leaves_no_more,
         counts_on_others: false,
         on_others: &[],
+        quiet: &[],
         remains: none_left,
     };
 

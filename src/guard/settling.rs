@@ -109,6 +109,22 @@ pub fn is_under_way() -> bool {
     CURRENT.get().is_some_and(|settling| !settling.moves_version && settling.row.is_some())
 }
 
+/// Which trigger functions do nothing about a guard's own write of its column.
+static QUIET: PerBackend<Cell<Option<IsQuiet>>> = PerBackend::new(Cell::new(None));
+
+type IsQuiet = fn(&str) -> bool;
+
+/// Has [`is_quiet`] know the functions of every kind of guard.
+pub fn ask_who_is_quiet(is_quiet: IsQuiet) {
+    QUIET.set(Some(is_quiet));
+}
+
+/// Whether a trigger function of raceguard's does nothing about an UPDATE that [`is_own`] of a guard: such an UPDATE need
+/// not go by it.
+pub fn is_quiet(function: &str) -> bool {
+    QUIET.get().is_some_and(|is_quiet| is_quiet(function))
+}
+
 /// What moves the versions of parents whose children this transaction has written; it takes along the totals that are
 /// settled at COMMIT.
 static VERSIONS: PerBackend<Cell<Option<MoveVersions>>> = PerBackend::new(Cell::new(None));

@@ -32,5 +32,6 @@ pub static KIND: Kind = Kind {
     owner_of: install::owner_of,
     counts_on_others: false,
     on_others: &[],
+    quiet: &[],
     remains: check::remains,
 };

@@ -125,10 +125,12 @@ pub fn lock(
     if let Some(known) = known(counted, values)?.filter(|known| known.locked) {
         return Ok(Some(known.last));
     }
-    let found = connected(|| {
-        let path = CounterPath::of(counted)?;
-        lock_row(&path, values, waits)
-    })?;
+    let known = CounterPath::known(counted)?;
+    let at_once = known.map_or(Ok(None), |path| path.lock_directly(values, waits))?;
+    let found = match at_once {
+        None => connected(|| lock_row(&*CounterPath::of(counted)?, values, waits))?,
+        found => found,
+    };
     if let Some(last) = found {
         remember(counted, values, KnownCounter { last, locked: true })?;
     }
@@ -190,7 +192,10 @@ fn raise(counted: &Counted, values: &KeyDatums, number: i64) -> Result<(), Repor
     if last.number >= number {
         return Ok(());
     }
-    connected(|| CounterPath::of(counted)?.raise(values, number))?;
+    let known = CounterPath::known(counted)?;
+    if !known.map_or(Ok(false), |path| path.raise_directly(values, number))? {
+        connected(|| CounterPath::of(counted)?.raise(values, number))?;
+    }
     let last = LastGiven { number, ..last };
     remember(counted, values, KnownCounter { last, locked: true })
 }

@@ -9,12 +9,15 @@ use crate::number::counter_rule::{covers, Counted, KEEPER_ATTACHMENT, KEEPER_FUN
 use crate::number::rule::integer;
 use crate::pg::alloc::fallibly;
 use crate::pg::column::read_integer;
+use crate::pg::direct_column::{Change, DirectColumn};
+use crate::pg::direct_plan::DirectTarget;
 use crate::pg::error::{catch, Report};
 use crate::pg::foreign_key;
 use crate::pg::key_bytes;
 use crate::pg::memory::exhausted;
 use crate::pg::open_table::open_table;
 use crate::pg::owner::{acting_as, may_update};
+use crate::pg::relation::Table;
 use crate::pg::statement::{self, Cell, Moment, Sight, Statement};
 use crate::pg::table_watch::{lock_for_writing, Watch};
 use crate::pg::text::quote_ident;
@@ -50,6 +53,8 @@ pub struct CounterPath {
     lock: Statement,
     lock_at_once: Statement,
     raise: Statement,
+    /// Where an UPDATE of the counter comes to that.
+    direct: Option<DirectColumn>,
     watches: [Watch; 2],
 }
 
@@ -67,31 +72,37 @@ impl CounterPath {
     /// That of a rule, inside `spi::connected`. 55000 where nobody keeps others from writing the column, 42501 if the child's owner
     /// may not do by hand what his table's triggers would do: anyone may attach a trigger function to a table of his own.
     pub fn of(counted: &Counted) -> Result<Rc<CounterPath>, Report> {
-        let key = &counted.foreign_key;
-        // What others have changed of the parent reaches the watches.
-        lock_for_writing(key.parent)?;
-        let place = (key.constraint.to_u32(), counted.attno);
-        let known = PATHS.with(|paths| paths.borrow().get(&place).cloned());
-        let path = match known.filter(|path| path.is_of(counted)) {
-            Some(path) => path,
-            None => {
-                let path = Rc::new(CounterPath::open(counted)?);
-                let replaced = PATHS.with(|paths| {
-                    let mut paths = paths.borrow_mut();
-                    let many = paths.len() >= KEPT;
-                    let all = if many { core::mem::take(&mut *paths) } else { HashMap::new() };
-                    (paths.insert(place, path.clone()), all)
-                });
-                // Frees what nobody uses any more, with the map no longer borrowed.
-                drop(replaced);
-                path
-            }
-        };
-        if !covers(path.kept, counted.fires) {
-            return Err(no_keeper(&path.name));
+        if let Some(known) = CounterPath::known(counted)? {
+            return Ok(known);
         }
-        check_rights(path.child_owner, path.owner, path.attno, &path.name)?;
+        let path = Rc::new(CounterPath::open(counted)?);
+        let replaced = PATHS.with(|paths| {
+            let mut paths = paths.borrow_mut();
+            let many = paths.len() >= KEPT;
+            let all = if many { core::mem::take(&mut *paths) } else { HashMap::new() };
+            (paths.insert(place_of(counted), path.clone()), all)
+        });
+        // Frees what nobody uses any more, with the map no longer borrowed.
+        drop(replaced);
+        path.check(counted)?;
         Ok(path)
+    }
+
+    /// The same where it was asked for before; needs no connection.
+    pub fn known(counted: &Counted) -> Result<Option<Rc<CounterPath>>, Report> {
+        // What others have changed of the parent reaches the watches.
+        lock_for_writing(counted.foreign_key.parent)?;
+        let known = PATHS.with(|paths| paths.borrow().get(&place_of(counted)).cloned());
+        let known = known.filter(|path| path.is_of(counted));
+        known.iter().try_for_each(|path| path.check(counted))?;
+        Ok(known)
+    }
+
+    fn check(&self, counted: &Counted) -> Result<(), Report> {
+        match covers(self.kept, counted.fires) {
+            true => check_rights(self.child_owner, self.owner, self.attno, &self.name),
+            false => Err(no_keeper(&self.name)),
+        }
     }
 
     fn is_of(&self, counted: &Counted) -> bool {
@@ -154,6 +165,7 @@ impl CounterPath {
             lock,
             lock_at_once,
             raise: prepare(raise, &types)?,
+            direct: direct(table, counted)?,
             watches,
         })
     }
@@ -176,6 +188,25 @@ impl CounterPath {
         Ok(found)
     }
 
+    /// Locks the row with these key values past the executor and reads its counter; `None` where that cannot be done.
+    pub fn lock_directly(
+        &self,
+        values: &KeyDatums,
+        waits: bool,
+    ) -> Result<Option<LastGiven>, Report> {
+        let Some(direct) = &self.direct else { return Ok(None) };
+        let key = &values[..self.followed.columns.len()];
+        let found = acting_as(self.owner, || direct.lock(key, waits))?;
+        Ok(found.map(|number| self.last(number)))
+    }
+
+    /// Writes a number into the counter of the row past the executor; whether that could be done.
+    pub fn raise_directly(&self, values: &KeyDatums, number: i64) -> Result<bool, Report> {
+        let Some(direct) = &self.direct else { return Ok(false) };
+        let key = &values[..self.followed.columns.len()];
+        acting_as(self.owner, || direct.write(key, Change::Raise(number)))
+    }
+
     /// Locks the row with these key values and reads its counter.
     pub fn lock(&self, values: &KeyDatums, waits: bool) -> Result<Option<LastGiven>, Report> {
         let mut found = None;
@@ -195,6 +226,10 @@ impl CounterPath {
             .filter(|cell| cell.type_oid == pg_sys::INT8OID)
             .and_then(|cell| key_bytes::split(cell.bytes.as_deref()?, cell.storage))
             .map(|(value, _)| read_integer(value.datum(), pg_sys::INT8OID));
+        self.last(number)
+    }
+
+    fn last(&self, number: Option<i64>) -> LastGiven {
         LastGiven { number: number.unwrap_or(i64::MIN), largest: self.largest }
     }
 
@@ -213,6 +248,22 @@ impl CounterPath {
             false => Err(suppressed(&self.name)),
         }
     }
+}
+
+/// What locks and writes the counter past the executor.
+fn direct(table: Table, counted: &Counted) -> Result<Option<DirectColumn>, Report> {
+    DirectColumn::open(DirectTarget {
+        table,
+        key: counted.foreign_key.columns,
+        attno: counted.attno,
+        keeper: KEEPER_FUNCTION,
+        condition: None,
+        is_quiet: settling::is_quiet,
+    })
+}
+
+fn place_of(counted: &Counted) -> (u32, i16) {
+    (counted.foreign_key.constraint.to_u32(), counted.attno)
 }
 
 /// 42501 where the owner of the child may not do by hand what his table's triggers would do.

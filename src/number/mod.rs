@@ -50,5 +50,6 @@ pub static KIND: Kind = Kind {
     owner_of: leaves_no_more,
     counts_on_others: false,
     on_others: &[counter_rule::KEEPER_FUNCTION],
+    quiet: &[counter_rule::KEEPER_FUNCTION],
     remains: counter_check::remains,
 };

@@ -49,7 +49,9 @@ fn note_parents(firing: Firing) -> Result<Row, Report> {
     match firing.event() {
         Event::Insert => session_notes::note(foreign_key, firing.new_row())?,
         Event::Delete => session_notes::note(foreign_key, firing.old())?,
-        Event::Update if own_writes::is_backfill(firing) || settling::is_own(firing) => {}
+        // As a version guard, it has nothing to do with such a write.
+        Event::Update if settling::is_own(firing) => return Ok(firing.pass()),
+        Event::Update if own_writes::is_backfill(firing) => {}
         Event::Update => {
             session_notes::note(foreign_key, firing.new_row())?;
             session_notes::note(foreign_key, firing.old())?;

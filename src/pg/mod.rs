@@ -26,7 +26,7 @@ pub use entry::{
 pub use session::{
     advisory_lock, backoff, client, lock_setting, owner, snapshot, transaction_end, xid,
 };
-pub use sql::{own_transaction, prepared, result_row, spi, statement};
+pub use sql::{direct_column, direct_plan, own_transaction, prepared, result_row, spi, statement};
 pub use table::{
     changed_columns, column_default, foreign_key, key, numbered_index, numbered_scan, open_table,
     partitions, primary_key, privilege, relation, table_watch, time_index,

@@ -18,11 +18,12 @@ use crate::pg::numeric;
 use crate::pg::row_slot::RowSlot;
 use crate::pg::rule_cache;
 use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
+use crate::pg::trigger_order::turn_off;
 use crate::pg::tuple::Row;
 use crate::total::faults;
 use crate::total::rule::{
-    LateParents, RowAmount, TotalRule, TotalRules, TruncatedTotals, ATTACHMENT, SETTLE_ATTACHMENT,
-    STATEMENT_FUNCTION,
+    RowAmount, StatementRules, TotalRule, TotalRules, TruncatedTotals, ATTACHMENT,
+    SETTLE_ATTACHMENT, STATEMENT_FUNCTION,
 };
 use crate::total::session;
 use crate::total::settle::settle;
@@ -123,8 +124,17 @@ fn mark_statement<'f>(firing: Firing<'f>) -> Result<Row<'f>, Report> {
     }
     if firing.is_statement(Timing::Before) {
         session::begin_statement()?;
-        if *rule_cache::rule::<LateParents>(firing.definition())? {
+        let rule = rule_cache::rule::<StatementRules>(firing.definition())?;
+        if rule.late {
             session::expect_late_parents();
+        }
+        // Its condition would be compiled and say no.
+        if let Some(settle) = rule.idle
+            && firing.event() == Event::Insert
+            && !firing.is_truncate(Timing::Before)
+            && !session::is_late()
+        {
+            turn_off(firing, settle);
         }
         if firing.is_truncate(Timing::Before)
             && let Some(truncated) = rule_cache::rule::<TruncatedTotals>(firing.definition())?

@@ -8,19 +8,36 @@ use crate::guard::child_key::Followed;
 use crate::total::parent::{TotalParent, TotalPath};
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
-use std::collections::HashMap;
 use std::rc::Rc;
+
+/// What is kept by two numbers, in the order in which it came: of few, comparing all takes less than to hash one.
+type Few<T> = Vec<((u32, i16), T)>;
 
 #[derive(Default)]
 struct KnownParents {
     /// By table and column.
-    parents: HashMap<(u32, i16), Rc<TotalParent>>,
+    parents: Few<Rc<TotalParent>>,
     /// By foreign key and the parent's column.
-    paths: HashMap<(u32, i16), (Rc<TotalParent>, Rc<TotalPath>)>,
+    paths: Few<(Rc<TotalParent>, Rc<TotalPath>)>,
 }
 
 /// Entries kept before all are let go: a session sees few tables.
-const KEPT: usize = 256;
+const KEPT: usize = 64;
+
+fn find<T>(few: &Few<T>, place: (u32, i16)) -> Option<&T> {
+    few.iter().find(|(of, _)| *of == place).map(|(_, kept)| kept)
+}
+
+/// Keeps something, and returns what was kept in its place.
+fn keep<T>(few: &mut Few<T>, place: (u32, i16), kept: T) -> Option<T> {
+    match few.iter_mut().find(|(of, _)| *of == place) {
+        Some((_, former)) => Some(core::mem::replace(former, kept)),
+        None => {
+            few.push((place, kept));
+            None
+        }
+    }
+}
 
 thread_local! {
     /// Never dropped: freeing statements while the backend exits helps no one.
@@ -33,12 +50,12 @@ fn with<T>(body: impl FnOnce(&mut KnownParents) -> T) -> T {
 
 /// The parent, which is locked for writing.
 pub fn parent(place: (u32, i16)) -> Option<Rc<TotalParent>> {
-    with(|known| known.parents.get(&place).filter(|parent| !parent.is_outdated()).cloned())
+    with(|known| find(&known.parents, place).filter(|parent| !parent.is_outdated()).cloned())
 }
 
 pub fn keep_parent(place: (u32, i16), parent: &Rc<TotalParent>) {
     let replaced = with(|known| match known.parents.len() < KEPT {
-        true => (known.parents.insert(place, parent.clone()), KnownParents::default()),
+        true => (keep(&mut known.parents, place, parent.clone()), KnownParents::default()),
         false => (None, core::mem::take(known)),
     });
     // Dropped with nothing borrowed: it takes back its watches.
@@ -49,7 +66,7 @@ pub fn keep_parent(place: (u32, i16), parent: &Rc<TotalParent>) {
 pub fn path(followed: &Followed, parent: &Rc<TotalParent>) -> Option<Rc<TotalPath>> {
     with(|known| {
         let place = (followed.constraint.to_u32(), parent.attno);
-        let (of, path) = known.paths.get(&place)?;
+        let (of, path) = find(&known.paths, place)?;
         let is_it = Rc::ptr_eq(of, parent)
             && !path.is_outdated()
             && path.followed.child == followed.child
@@ -62,7 +79,8 @@ pub fn keep_path(parent: &Rc<TotalParent>, path: &Rc<TotalPath>) {
     let place = (path.followed.constraint.to_u32(), parent.attno);
     let replaced = with(|known| match known.paths.len() < KEPT {
         true => {
-            (known.paths.insert(place, (parent.clone(), path.clone())), KnownParents::default())
+            let kept = (parent.clone(), path.clone());
+            (keep(&mut known.paths, place, kept), KnownParents::default())
         }
         false => (None, core::mem::take(known)),
     });

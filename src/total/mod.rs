@@ -66,4 +66,5 @@ pub static KIND: Kind = Kind {
     owner_of: leaves_no_more,
     counts_on_others: false,
     on_others: &[rule::COLUMN_FUNCTION, rule::PARENT_FUNCTION, rule::SETTLE_FUNCTION],
+    quiet: &[rule::COLUMN_FUNCTION, rule::PARENT_FUNCTION, rule::SETTLE_FUNCTION],
 };

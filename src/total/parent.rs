@@ -3,19 +3,24 @@
 use crate::errors;
 use crate::guard::child_key::Followed;
 use crate::guard::settling;
+use crate::pg::direct_column::{Change, DirectColumn};
+use crate::pg::direct_plan::DirectTarget;
 use crate::pg::error::{catch, Report};
-use crate::pg::foreign_key;
+use crate::pg::foreign_key::{self, ForeignKeyColumn};
 use crate::pg::key_bytes::Rebuilt;
 use crate::pg::memory::{self, here};
+use crate::pg::numeric;
 use crate::pg::open_table::{try_open_table, OpenTable};
 use crate::pg::owner::{acting_as, may_update};
 use crate::pg::primary_key;
+use crate::pg::relation::Table;
 use crate::pg::spi::{pinned_search_path, pinned_text, Param};
 use crate::pg::statement::{self, run_kept, Moment, Sight, Statement};
 use crate::pg::table_watch::Watch;
 use crate::pg::text::quote_ident;
 use crate::total::bounds::{bounds_of, constant};
 use crate::total::faults;
+use crate::total::rule::COLUMN_FUNCTION;
 use pgrx::pg_sys::{self, Datum, Oid};
 use std::sync::Arc;
 
@@ -49,6 +54,38 @@ pub struct IdentityColumn {
     pub type_oid: Oid,
     /// The index's own equality, as an operator.
     pub equals: String,
+}
+
+/// What is to be added to a total.
+#[derive(Clone, Copy)]
+pub enum DueAmount {
+    Integer(i128),
+    Numeric(Datum),
+}
+
+impl DueAmount {
+    pub fn numeric(self) -> Result<Datum, Report> {
+        match self {
+            DueAmount::Integer(amount) => numeric::of_integer(amount),
+            DueAmount::Numeric(amount) => Ok(amount),
+        }
+    }
+
+    pub fn plus(self, more: DueAmount) -> Result<DueAmount, Report> {
+        if let (DueAmount::Integer(a), DueAmount::Integer(b)) = (self, more)
+            && let Some(sum) = a.checked_add(b)
+        {
+            return Ok(DueAmount::Integer(sum));
+        }
+        Ok(DueAmount::Numeric(numeric::add(self.numeric()?, more.numeric()?)?))
+    }
+
+    pub fn is_zero(self) -> Result<bool, Report> {
+        match self {
+            DueAmount::Integer(amount) => Ok(amount == 0),
+            DueAmount::Numeric(amount) => numeric::is_zero(amount),
+        }
+    }
 }
 
 /// A total that was not written.
@@ -108,6 +145,29 @@ impl TotalParent {
                 watch,
             }))
         })
+    }
+
+    /// What writes the column past the executor, for rows found by a foreign key's columns.
+    fn direct(
+        &self,
+        table: Table,
+        key: &[ForeignKeyColumn],
+    ) -> Result<Option<DirectColumn>, Report> {
+        let (above, below) = self.conditions(&self.quoted);
+        let condition = format!("(({above}) AND ({below}))");
+        let is_bound = self.at_most.is_some() || self.at_least.is_some();
+        DirectColumn::open(DirectTarget {
+            table,
+            key,
+            attno: self.attno,
+            keeper: COLUMN_FUNCTION,
+            condition: is_bound.then_some(condition.as_str()),
+            is_quiet: settling::is_quiet,
+        })
+    }
+
+    fn is_numeric(&self) -> bool {
+        self.column_type == pg_sys::NUMERICOID
     }
 
     /// Whether the table has changed since it was opened: a trigger on a parent may do anything.
@@ -238,6 +298,8 @@ pub struct TotalPath {
     look: Statement,
     add: Statement,
     judge: Statement,
+    /// Where an UPDATE of the column comes to that.
+    direct: Option<DirectColumn>,
     child_owner: Oid,
     watch: Watch,
 }
@@ -285,11 +347,13 @@ impl TotalPath {
             "SELECT {} FROM {from} WHERE {condition} FOR NO KEY UPDATE",
             parent.judged(&new)
         );
+        let direct = parent.direct(table.table(), foreign_key.columns)?;
         types.push(pg_sys::NUMERICOID);
         let add = acting_as(parent.owner, || statement::prepare(add, &types))?;
         let judge =
             pinned_search_path(|| acting_as(parent.owner, || statement::prepare(judge, &types)))?;
-        Ok(Some(TotalPath { followed, look, add, judge, child_owner: handle.owner(), watch }))
+        let child_owner = handle.owner();
+        Ok(Some(TotalPath { followed, look, add, judge, direct, child_owner, watch }))
     }
 
     /// Whether the child has changed since the path was opened.
@@ -315,6 +379,26 @@ impl TotalPath {
             moment.done()
         })?;
         Ok(found)
+    }
+
+    /// Adds to the parent's total past the executor; whether that could be done.
+    pub fn add_directly(
+        &self,
+        parent: &TotalParent,
+        values: &[Rebuilt],
+        amount: DueAmount,
+    ) -> Result<bool, Report> {
+        let Some(direct) = &self.direct else { return Ok(false) };
+        let change = match amount {
+            amount if parent.is_numeric() => Change::AddNumeric(amount.numeric()?),
+            DueAmount::Integer(amount) => Change::Add(amount),
+            DueAmount::Numeric(_) => return Ok(false),
+        };
+        let mut key = [Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
+        for (to, from) in key.iter_mut().zip(values) {
+            *to = from.datum();
+        }
+        acting_as(parent.owner, || direct.write(&key[..values.len()], change))
     }
 
     /// Adds to the parent's total, within its bounds. Where the row that the statement sees does not allow it, the

@@ -212,31 +212,43 @@ impl Cached for TruncatedTotals {
     }
 }
 
-/// Whether a guard's rows may wait for their parents, by [`STATEMENT_FUNCTION`]'s trigger. What is wrong with the guard
-/// its row trigger tells.
-pub struct LateParents;
+/// What the guard whose [`STATEMENT_FUNCTION`] fires does for a statement. What is wrong with the guard its row trigger
+/// tells.
+#[derive(Clone, Copy)]
+pub struct OfStatement {
+    /// Whether its rows may wait for their parents.
+    pub late: bool,
+    /// The deferred trigger that has nothing to do as long as the statement's end is to come, if that is so.
+    pub idle: Option<Oid>,
+}
 
-impl Cached for LateParents {
-    type Rule<'r> = bool;
+/// The rules of [`OfStatement`].
+pub struct StatementRules;
 
-    fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<bool, Report> {
+impl Cached for StatementRules {
+    type Rule<'r> = OfStatement;
+
+    fn build<'r>(trigger: Definition, memory: Memory<'r>) -> Result<OfStatement, Report> {
+        let nothing = OfStatement { late: false, idle: None };
         let name = trigger.logical_name();
         let guard = name.as_str().strip_suffix(BEGIN).unwrap_or_default();
-        let Some(own) = find_named(trigger.table(), FUNCTION, guard) else { return Ok(false) };
+        let Some(own) = find_named(trigger.table(), FUNCTION, guard) else { return Ok(nothing) };
         let Ok(options) = parse(own.keep_arguments(memory).iter().copied()) else {
-            return Ok(false);
+            return Ok(nothing);
         };
         let remembered = remembered_parent(own);
         let found = child_key::find(own, options.foreign_key, remembered, &WORDS, memory);
-        Ok(found.is_ok_and(|key| is_deferrable(key.constraint)))
+        let late = found.is_ok_and(|key| is_deferrable(key.constraint));
+        let settle = other(own, SETTLE_FUNCTION, SETTLE).filter(|_| !late && !options.at_commit);
+        Ok(OfStatement { late, idle: settle.map(|settle| settle.id()) })
     }
 
-    fn last() -> &'static Last<LateParents> {
-        static LAST: Last<LateParents> = Last::new();
+    fn last() -> &'static Last<StatementRules> {
+        static LAST: Last<StatementRules> = Last::new();
         &LAST
     }
 
-    fn runs(_: &bool) -> Runs {
+    fn runs(_: &OfStatement) -> Runs {
         Runs::Nothing
     }
 }

@@ -363,6 +363,11 @@ pub fn expect_late_parents() {
     with(|session| session.late = true)
 }
 
+/// Whether some have been.
+pub fn is_late() -> bool {
+    with(|session| session.late)
+}
+
 /// A parent was not there when what was noted for it was to be settled: `look_again` is called when no trigger can fire
 /// any more.
 pub fn miss_parent(look_again: fn() -> Result<(), Report>) {

@@ -14,7 +14,7 @@ use crate::total::amount::{Amount, NUMERIC};
 use crate::total::faults;
 use crate::total::known;
 use crate::total::ledger::DueAccount;
-use crate::total::parent::{TotalParent, TotalPath, Unwritten};
+use crate::total::parent::{DueAmount, TotalParent, TotalPath, Unwritten};
 use crate::total::reports;
 use crate::total::session::{self, NoteSource, SourceKind, PARENT_PREFIX, PREFIX};
 use crate::total::sums;
@@ -36,7 +36,7 @@ struct Task {
 
 enum Work {
     /// Adds to the total, through a foreign key.
-    Add { origin: usize, key: Vec<u8>, sum: Datum },
+    Add { origin: usize, key: Vec<u8>, sum: DueAmount },
     /// Counts what stands under it.
     Count,
     /// Sees that it has a total.
@@ -49,21 +49,53 @@ pub fn settle(all: bool) -> Result<(), Report> {
     if !session::begin(all) {
         return Ok(());
     }
-    let mut due = session::take(all)?;
-    drop_zeros(&mut due)?;
+    let mut due = take(all)?;
+    // Mostly one row of one parent was written, which is known.
+    if let [noted] = due.as_slice()
+        && settle_directly(noted)?
+    {
+        // An index of the parent may run anything.
+        due = take(all)?;
+    }
     if !due.is_empty() {
         connected(|| {
             let mut settlement = SettlementRun::default();
             while !due.is_empty() {
                 settlement.write(core::mem::take(&mut due))?;
-                due = session::take(all)?;
-                drop_zeros(&mut due)?;
+                due = take(all)?;
             }
             Ok(())
         })?;
     }
     session::end();
     Ok(())
+}
+
+/// What is due.
+fn take(all: bool) -> Result<Vec<DueTotal>, Report> {
+    let mut due = session::take(all)?;
+    drop_zeros(&mut due)?;
+    Ok(due)
+}
+
+/// Settles one note by what an earlier settlement has found, past the executor; whether that could be done.
+fn settle_directly(noted: &DueTotal) -> Result<bool, Report> {
+    let found = session::origin(noted.source.origin, |o| (o.key.clone(), o.column));
+    let Some((followed, column)) = found.filter(|_| noted.source.kind != SourceKind::Parent) else {
+        return Ok(false);
+    };
+    lock_for_writing(followed.parent)?;
+    let Some(parent) = known::parent((followed.parent.to_u32(), column)) else { return Ok(false) };
+    let Some(path) = known::path(&followed, &parent) else { return Ok(false) };
+    if !path.is_allowed(&parent)? {
+        return Ok(false);
+    }
+    let Some(amount) = amount_of(&parent, &noted.amounts)? else { return Ok(false) };
+    if !path.add_directly(&parent, &values_of(&path, &noted.key)?, amount)? {
+        return Ok(false);
+    }
+    session::settled(noted.account)?;
+    Ok(true)
 }
 
 /// Children whose parents were not there when they were settled, and now that nothing can be written any more are:
@@ -142,7 +174,7 @@ impl SettlementRun {
             && noted.source.kind != SourceKind::Parent
         {
             let Some((parent, path)) = self.way(noted.source.origin)? else { return Ok(()) };
-            let Some(sum) = sum_of(&parent, &noted.amounts)? else {
+            let Some(sum) = amount_of(&parent, &noted.amounts)? else {
                 return session::settled(noted.account);
             };
             let values = values_of(&path, &noted.key)?;
@@ -170,7 +202,7 @@ impl SettlementRun {
                 (place, if counts { Work::Count } else { Work::Expect })
             } else {
                 let Some((parent, path)) = self.way(noted.source.origin)? else { continue };
-                let Some(sum) = sum_of(&parent, &noted.amounts)? else {
+                let Some(sum) = amount_of(&parent, &noted.amounts)? else {
                     session::settled(noted.account)?;
                     continue;
                 };
@@ -202,7 +234,7 @@ impl SettlementRun {
             Work::Add { origin, key, sum } => {
                 let Some((parent, path)) = self.way(origin)? else { return Ok(()) };
                 // Of a row whose amounts took each other away.
-                if numeric::is_zero(sum)? {
+                if sum.is_zero()? {
                     return all_settled(&accounts);
                 }
                 let values = values_of(&path, &key)?;
@@ -287,7 +319,7 @@ fn merged(tasks: Vec<Task>, counted: &HashSet<TaskPlace>) -> Result<Vec<Task>, R
         if let Some(Task { work: Work::Add { sum, .. }, accounts, .. }) = same
             && let Work::Add { sum: more, .. } = &task.work
         {
-            *sum = numeric::add(*sum, *more)?;
+            *sum = sum.plus(*more)?;
             memory::reserve(accounts, task.accounts.len())?;
             accounts.extend(task.accounts);
             continue;
@@ -329,14 +361,30 @@ pub fn sum_of(parent: &TotalParent, amounts: &[Amount]) -> Result<Option<Datum>,
     }
 }
 
+/// The sum, as an integer where all amounts are; `None` for zero.
+fn amount_of(parent: &TotalParent, amounts: &[Amount]) -> Result<Option<DueAmount>, Report> {
+    let integer = amounts.iter().try_fold(0i128, |sum, amount| match amount {
+        Amount::Int(n) => sum.checked_add(*n),
+        _ => None,
+    });
+    match integer {
+        Some(n) => Ok((n != 0).then_some(DueAmount::Integer(n))),
+        None => Ok(sum_of(parent, amounts)?.map(DueAmount::Numeric)),
+    }
+}
+
 /// Adds to a total. A parent that is not there keeps what was noted for it: it may come yet.
 fn add(
     parent: &TotalParent,
     path: &TotalPath,
     values: &[Rebuilt],
-    sum: Datum,
+    sum: DueAmount,
     accounts: &[usize],
 ) -> Result<(), Report> {
+    if path.add_directly(parent, values, sum)? {
+        return all_settled(accounts);
+    }
+    let sum = sum.numeric()?;
     match path.add(parent, values, sum)? {
         Ok(()) => all_settled(accounts),
         Err(Unwritten::Missing) => {

@@ -39,5 +39,6 @@ pub static KIND: Kind = Kind {
     owner_of: leaves_no_more,
     counts_on_others: false,
     on_others: &[],
+    quiet: &[rule::FUNCTION],
     remains: none_left,
 };

@@ -68,6 +68,13 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Whether the row has NULLs.
+    #[inline]
+    pub fn has_nulls(self) -> bool {
+        // SAFETY: the tuple has a header.
+        unsafe { (*(*self.tuple).t_data).t_infomask as u32 & pg_sys::HEAP_HASNULL != 0 }
+    }
+
     /// Where a stored row lies in its table: block and number.
     pub fn place(self) -> (u32, u16) {
         // SAFETY: a tuple says where it lies, be it nowhere.

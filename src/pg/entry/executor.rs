@@ -186,17 +186,17 @@ unsafe fn fired_by(relation: *const pg_sys::ResultRelInfo, firing: Firing) -> bo
 /// The executor state of the statement that fired the trigger.
 ///
 /// The trigger's slot (OLD's, or that of an inserted row) was made in the statement's memory
-/// context, and the state is the first thing that CreateExecutorState allocates there: it stands
+/// context, and for a statement trigger, which has none, its function was looked up there. The state is the first thing that CreateExecutorState allocates there: it stands
 /// behind the context's own header. Its length differs between Postgres versions, so the state is
 /// recognised by its tag together with its pointer back at the context, which nothing else has.
 unsafe fn state(firing: Firing) -> Option<*const pg_sys::EState> {
-    // SAFETY: the slot, where there is one, is alive while its trigger runs.
+    // SAFETY: the slot, where there is one, is alive while its trigger runs, and so is what is known of its function.
     unsafe {
         let slot = (*firing.as_raw()).tg_trigslot;
-        if slot.is_null() {
-            return None;
-        }
-        let context = (*slot).tts_mcxt;
+        let context = match slot.is_null() {
+            true => firing.function().as_ref()?.fn_mcxt,
+            false => (*slot).tts_mcxt,
+        };
         let made_for_it = (*context).type_ == pg_sys::NodeTag::T_AllocSetContext
             && CStr::from_ptr((*context).name) == c"ExecutorState";
         if !made_for_it {

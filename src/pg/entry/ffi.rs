@@ -28,6 +28,9 @@ import! {
     fn get_fn_expr_argtype(flinfo: *mut FmgrInfo, argnum: c_int) -> Oid;
     fn get_fn_expr_variadic(flinfo: *mut FmgrInfo) -> bool;
 
+    // trigger
+    fn RI_FKey_trigger_type(function: Oid) -> c_int;
+
     // executor
     fn InNoForceRLSOperation() -> bool;
 

@@ -1,4 +1,4 @@
-//! A column of NEW written where it lies, instead of into a copy of the row.
+//! A column of NEW written where it lies, instead of into a copy of the row; and of a copy that is made anyway.
 //!
 //! A BEFORE UPDATE trigger that returns another tuple has it formed from all columns, and Postgres copies it once more
 //! into its slot. The tuple that it was passed is already the slot's own, made for this row: where the column has
@@ -31,22 +31,42 @@ pub fn write_in_place(firing: Firing, attno: i16, value: Datum) -> bool {
         }
         let heap = slot as *mut pg_sys::HeapTupleTableSlot;
         let own = core::ptr::eq((*heap).tuple, data.tg_newtuple);
-        own && written(heap, attno, value)
+        own && write_into(heap, attno, value)
     }
 }
 
 /// Postgres 19 takes rows apart in another way.
+///
+/// # Safety
+/// None is asked for.
+#[cfg(since_pg19)]
+#[inline]
+pub(in crate::pg) unsafe fn write_into(
+    _: *mut pgrx::pg_sys::HeapTupleTableSlot,
+    _: i16,
+    _: Datum,
+) -> bool {
+    false
+}
+
+/// As [`write_into`].
 #[cfg(since_pg19)]
 #[inline]
 pub fn write_in_place(_: Firing, _: i16, _: Datum) -> bool {
     false
 }
 
+/// Writes a column of a fixed length into the tuple in a slot; whether that could be done.
+///
 /// # Safety
-/// The slot owns its tuple, which has the column.
+/// The tuple is nobody else's, and the slot's descriptor has the column.
 #[cfg(not(since_pg19))]
 #[inline]
-unsafe fn written(heap: *mut pg_sys::HeapTupleTableSlot, attno: i16, value: Datum) -> bool {
+pub(in crate::pg) unsafe fn write_into(
+    heap: *mut pg_sys::HeapTupleTableSlot,
+    attno: i16,
+    value: Datum,
+) -> bool {
     use super::ffi;
     let i = (attno - 1) as usize;
     // SAFETY: promised by the caller. Taken apart up to the column and no further, the slot notes where the column ends.

@@ -85,7 +85,7 @@ impl<'t> Definition<'t> {
     }
 
     /// The schema of its function.
-    pub(super) fn namespace(&self) -> &str {
+    pub(in crate::pg) fn namespace(&self) -> &str {
         // SAFETY: as in `function`.
         unsafe { cstr(ffi::get_namespace_name(ffi::get_func_namespace((*self.trigger).tgfoid))) }
     }
@@ -154,6 +154,23 @@ impl<'t> Definition<'t> {
             columns: trigger.tgnattr > 0,
             condition: !trigger.tgqual.is_null(),
         }
+    }
+
+    /// Whether it fires for an UPDATE that sets a column.
+    pub(in crate::pg) fn is_of_updated(&self, attno: i16) -> bool {
+        // SAFETY: as in `id`; tgattr holds `tgnattr` numbers.
+        unsafe {
+            let trigger = &*self.trigger;
+            trigger.tgnattr == 0
+                || (0..trigger.tgnattr as usize).any(|i| *trigger.tgattr.add(i) == attno)
+        }
+    }
+
+    /// Whether it is one by which Postgres itself keeps a foreign key.
+    pub(in crate::pg) fn is_foreign_keys(&self) -> bool {
+        // SAFETY: as in `id`; compares the function with those that are known.
+        let kind = unsafe { ffi::RI_FKey_trigger_type((*self.trigger).tgfoid) };
+        kind as u32 != pg_sys::RI_TRIGGER_NONE
     }
 
     /// In which sessions it fires.
@@ -252,7 +269,7 @@ pub fn find_all<'t>(table: Table<'t>, function: &str) -> impl Iterator<Item = De
 }
 
 /// All triggers on an open table, by name.
-pub(super) fn triggers(table: Table<'_>) -> impl Iterator<Item = Definition<'_>> {
+pub(in crate::pg) fn triggers(table: Table<'_>) -> impl Iterator<Item = Definition<'_>> {
     // SAFETY: the relation is open. Its own array is freed when an invalidation arrives, that of a
     // concurrent ANALYZE for one, and any look-up receives them: so a copy, as the executor's.
     let (triggers, count) = unsafe {

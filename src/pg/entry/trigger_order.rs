@@ -108,6 +108,12 @@ pub fn turn_on(firing: Firing, trigger: Oid) -> bool {
     }
 }
 
+/// Whether a statement's copy of a trigger is off: mostly by [`turn_off`]. Nobody enables a trigger of a table that is in use.
+unsafe fn is_off(copied: *const pg_sys::Trigger) -> bool {
+    // SAFETY: a trigger of the copy.
+    unsafe { (*copied).tgenabled as u8 == pg_sys::TRIGGER_DISABLED }
+}
+
 /// The running statement's copy of the triggers of the table that fires, where it is a copy of what the table
 /// has now.
 fn current_copy(firing: Firing) -> Option<*mut pg_sys::TriggerDesc> {
@@ -121,7 +127,7 @@ fn current_copy(firing: Firing) -> Option<*mut pg_sys::TriggerDesc> {
         let is_same = |i: usize| {
             let (then, now) = ((*copy).triggers.add(i), (*present).triggers.add(i));
             (*then).tgoid == (*now).tgoid
-                && (*then).tgenabled == (*now).tgenabled
+                && ((*then).tgenabled == (*now).tgenabled || is_off(then))
                 && Definition::of_raw(then, table).is_same(now)
         };
         (0..(*present).numtriggers as usize).all(is_same).then_some(copy)

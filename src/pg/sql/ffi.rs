@@ -30,6 +30,88 @@ import! {
     #[cfg(since_pg16)]
     fn get_guc_variables(count: *mut c_int) -> *mut *mut config_generic;
 
+    // direct plan
+    fn GetHeapamTableAmRoutine() -> *const TableAmRoutine;
+    fn SysCacheGetAttr(cache: c_int, row: HeapTuple, column: i16, is_null: *mut bool) -> Datum;
+    fn op_input_types(operator: Oid, left: *mut Oid, right: *mut Oid);
+    fn get_op_opfamily_strategy(operator: Oid, family: Oid) -> c_int;
+    fn IsBinaryCoercible(source: Oid, target: Oid) -> bool;
+    fn stringToNode(text: *const c_char) -> *mut c_void;
+
+    // direct column
+    fn CheckCmdReplicaIdentity(table: Relation, command: CmdType::Type);
+    fn CommandCounterIncrement();
+    fn GetActiveSnapshot() -> Snapshot;
+    fn ExecStoreHeapTuple(
+        tuple: HeapTuple,
+        slot: *mut TupleTableSlot,
+        should_free: bool,
+    ) -> *mut TupleTableSlot;
+    fn heap_update(
+        table: Relation,
+        place: ConstSince19<ItemPointerData>,
+        new: HeapTuple,
+        command: CommandId,
+        #[cfg(since_pg19)] options: u32,
+        crosscheck: Snapshot,
+        wait: bool,
+        failure: *mut TM_FailureData,
+        mode: *mut LockTupleMode::Type,
+        #[cfg(since_pg16)] indexes: *mut TU_UpdateIndexes::Type,
+    ) -> TM_Result::Type;
+    fn heap_copytuple(tuple: HeapTuple) -> HeapTuple;
+    fn heap_lock_tuple(
+        table: Relation,
+        tuple: HeapTuple,
+        command: CommandId,
+        mode: LockTupleMode::Type,
+        policy: LockWaitPolicy::Type,
+        follow_updates: bool,
+        page: *mut Buffer,
+        failure: *mut TM_FailureData,
+    ) -> TM_Result::Type;
+    fn CreateExecutorState() -> *mut EState;
+    fn FreeExecutorState(state: *mut EState);
+    fn InitResultRelInfo(
+        info: *mut ResultRelInfo,
+        table: Relation,
+        number: Index,
+        root: *mut ResultRelInfo,
+        instrument: c_int,
+    );
+    fn ExecOpenIndices(info: *mut ResultRelInfo, speculative: bool);
+    fn ExecCloseIndices(info: *mut ResultRelInfo);
+    #[cfg(not(since_pg16))]
+    fn ExecInsertIndexTuples(
+        info: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        state: *mut EState,
+        update: bool,
+        no_error: bool,
+        conflict: *mut bool,
+        arbiters: *mut List,
+    ) -> *mut List;
+    #[cfg(all(since_pg16, not(since_pg19)))]
+    fn ExecInsertIndexTuples(
+        info: *mut ResultRelInfo,
+        slot: *mut TupleTableSlot,
+        state: *mut EState,
+        update: bool,
+        no_error: bool,
+        conflict: *mut bool,
+        arbiters: *mut List,
+        only_summarizing: bool,
+    ) -> *mut List;
+    #[cfg(since_pg19)]
+    fn ExecInsertIndexTuples(
+        info: *mut ResultRelInfo,
+        state: *mut EState,
+        flags: u32,
+        slot: *mut TupleTableSlot,
+        arbiters: *mut List,
+        conflict: *mut bool,
+    ) -> *mut List;
+
     // prepared
     fn SPI_prepare(sql: *const c_char, count: c_int, types: *mut Oid) -> SPIPlanPtr;
     fn SPI_keepplan(plan: SPIPlanPtr) -> c_int;

@@ -1,5 +1,7 @@
 //! SQL that raceguard runs itself, for its functions and never for its guards.
 
+pub mod direct_column;
+pub mod direct_plan;
 pub(in crate::pg) mod ffi;
 pub mod own_transaction;
 pub mod prepared;

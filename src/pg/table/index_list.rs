@@ -6,7 +6,7 @@ use core::ffi::c_int;
 use pgrx::pg_sys::{self, Oid};
 
 /// The OIDs of an open table's indexes. Plain frames.
-pub(super) fn oids(table: Table<'_>) -> impl Iterator<Item = Oid> + Clone {
+pub(in crate::pg) fn oids(table: Table<'_>) -> impl Iterator<Item = Oid> + Clone {
     // SAFETY: the relation is open; the list is a copy in the current memory context, and NIL is NULL.
     let (list, count) = unsafe {
         let list = ffi::RelationGetIndexList(table.as_raw());
@@ -17,7 +17,7 @@ pub(super) fn oids(table: Table<'_>) -> impl Iterator<Item = Oid> + Clone {
 }
 
 /// Runs `look` with an index of an open table open, under the lock of a reader. Plain frames.
-pub(super) fn with_index<T>(index: Oid, look: impl FnOnce(pg_sys::Relation) -> T) -> T {
+pub(in crate::pg) fn with_index<T>(index: Oid, look: impl FnOnce(pg_sys::Relation) -> T) -> T {
     // SAFETY: opened for a table that is locked, which keeps its indexes; closed again.
     unsafe {
         let index = ffi::index_open(index, pg_sys::AccessShareLock as c_int);

@@ -15,6 +15,6 @@ pub mod partitions;
 pub mod primary_key;
 pub mod privilege;
 pub mod relation;
-mod scan_row;
+pub(in crate::pg) mod scan_row;
 pub mod table_watch;
 pub mod time_index;

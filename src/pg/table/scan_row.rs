@@ -8,18 +8,30 @@ use pgrx::pg_sys::{self, TupleTableSlot};
 
 /// A place for a row, empty between scans.
 #[derive(Clone, Copy)]
-pub(super) struct ScanRow<'m>(*mut *mut TupleTableSlot, PhantomData<Memory<'m>>);
+pub(in crate::pg) struct ScanRow<'m>(*mut *mut TupleTableSlot, PhantomData<Memory<'m>>);
 
 impl<'m> ScanRow<'m> {
     /// One for the rows of a table.
-    pub(super) fn new(table: Table, memory: Memory<'m>) -> ScanRow<'m> {
+    pub(in crate::pg) fn new(table: Table, memory: Memory<'m>) -> ScanRow<'m> {
+        // SAFETY: the table is open.
+        ScanRow::of_kind(table, unsafe { ffi::table_slot_callbacks(table.as_raw()) }, memory)
+    }
+
+    /// One for rows of a table that lie in memory.
+    pub(in crate::pg) fn of_tuples(table: Table, memory: Memory<'m>) -> ScanRow<'m> {
+        ScanRow::of_kind(table, &raw const pg_sys::TTSOpsHeapTuple, memory)
+    }
+
+    fn of_kind(
+        table: Table,
+        kind: *const pg_sys::TupleTableSlotOps,
+        memory: Memory<'m>,
+    ) -> ScanRow<'m> {
         // SAFETY: the table is open; its descriptor is copied.
         memory.within(|| unsafe {
             let place = ffi::palloc(size_of::<*mut TupleTableSlot>()) as *mut *mut TupleTableSlot;
-            *place = ffi::MakeSingleTupleTableSlot(
-                ffi::CreateTupleDescCopyConstr((*table.as_raw()).rd_att),
-                ffi::table_slot_callbacks(table.as_raw()),
-            );
+            let desc = ffi::CreateTupleDescCopyConstr((*table.as_raw()).rd_att);
+            *place = ffi::MakeSingleTupleTableSlot(desc, kind);
             ScanRow(place, PhantomData)
         })
     }
@@ -27,7 +39,7 @@ impl<'m> ScanRow<'m> {
     /// The place for a new scan. One that is not empty is that of a scan that an ERROR ended, whose buffer is
     /// no longer pinned, or of one that goes on: it is given up here.
     #[inline]
-    pub(super) fn empty(&self) -> *mut TupleTableSlot {
+    pub(in crate::pg) fn empty(&self) -> *mut TupleTableSlot {
         // SAFETY: made in `new`, replaced only here by one of the same kind.
         unsafe {
             let row = *self.0;
@@ -47,7 +59,7 @@ impl<'m> ScanRow<'m> {
 /// # Safety
 /// The place is a scan's.
 #[inline]
-pub(super) unsafe fn clear(row: *mut TupleTableSlot) {
+pub(in crate::pg) unsafe fn clear(row: *mut TupleTableSlot) {
     // SAFETY: promised by the caller.
     unsafe {
         if let Some(clear) = (*(*row).tts_ops).clear {

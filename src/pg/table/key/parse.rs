@@ -347,6 +347,14 @@ impl<'m> ParsedKey<'m> {
         expressions.try_for_each(|element| element.check_value(table))
     }
 
+    /// Its tree, if it is one expression, and no column.
+    pub(in crate::pg) fn expression(self) -> Option<*mut pg_sys::Node> {
+        match self.elements {
+            [Element { attno: 0, expression, .. }] => Some(*expression),
+            _ => None,
+        }
+    }
+
     /// The type of its value, if it has one part.
     pub fn single_type(self, table: Table) -> Option<Oid> {
         match self.elements {
