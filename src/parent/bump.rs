@@ -1,10 +1,8 @@
-//! Bumping the noted parents: ancestors first found, then all written in one order.
-//!
-//! A transaction holds no lock on a parent that would stop another's bump until it starts to bump,
-//! and every transaction bumps in the order of (table, primary key). So two that touch the same
-//! parents, or a chain of them, wait for each other but do not deadlock.
+//! Bumping the noted parents: ancestors first found, then all written in the order of (table, primary key). The protocol
+//! is [`crate::parent::protocol`].
 
 use crate::guard::child_key::Followed;
+use crate::parent::protocol::{move_all, move_version, NotedParents, NotedRow};
 use crate::parent::session_notes::{self, Noted};
 use crate::parent::table::{BumpFrom, Parent, Path};
 use crate::pg::backoff::allow_cancel;
@@ -51,21 +49,7 @@ pub fn bump_all() -> Result<(), Report> {
     if !session_notes::begin() {
         return Ok(());
     }
-    connected(|| {
-        let mut bump = Bump::default();
-        loop {
-            let noted = session_notes::take()?;
-            if noted.is_empty() {
-                return Ok(());
-            }
-            for mut due in bump.find(noted)? {
-                memory::reserve(&mut bump.done, 1)?;
-                if bump.done.insert(core::mem::take(&mut due.place)) {
-                    bump.write(due)?;
-                }
-            }
-        }
-    })?;
+    connected(|| move_all(&mut Bump::default()))?;
     session_notes::end();
     Ok(())
 }
@@ -83,9 +67,16 @@ pub fn note_all(table: Table, foreign_key: &ForeignKey) -> Result<(), Report> {
     connected(|| crate::parent::table::each_key(table, foreign_key))
 }
 
-impl Bump {
-    /// The rows to bump for the given keys, and their ancestors, in order; a row to which several
-    /// keys lead more than once.
+impl NotedParents for Bump {
+    type Failure = Report;
+    type Noted = Noted;
+    type Due = Due;
+    type Place = Place;
+
+    fn take(&mut self) -> Result<Vec<Noted>, Report> {
+        session_notes::take()
+    }
+
     fn find(&mut self, mut keys: Vec<Noted>) -> Result<Vec<Due>, Report> {
         let mut found = Vec::new();
         while let Some((followed, key)) = keys.pop() {
@@ -104,52 +95,66 @@ impl Bump {
             let place = (parent.oid.to_u32(), row.identity);
             memory::push(&mut found, Due { place, followed, key, version: row.version })?;
         }
-        found.sort_unstable_by(|a: &Due, b| a.place.cmp(&b.place));
         Ok(found)
     }
 
-    /// Bumps one row unless this transaction has done so: its version then differs from the one
-    /// it had before the transaction.
-    ///
-    /// Mostly one statement does it, which insists on that version. If it finds nothing, the row
-    /// is gone, or moved by this transaction, or by another since it was looked at. Only in the
-    /// last case it is bumped from whatever version it has by then: insisting again would send the
-    /// writers of a busy parent back to the end of its queue time after time.
-    ///
-    /// READ COMMITTED follows a row and not a key: a parent that another deletes and puts again while the UPDATE waits
-    /// is another row, and the UPDATE finds nothing. Where that happens to the second one too, the row is locked first,
-    /// as often as one is there, and bumped under its lock. Above READ COMMITTED either UPDATE has told of it by 40001.
-    ///
+    fn place(due: &Due) -> &Place {
+        &due.place
+    }
+
+    fn is_first(&mut self, due: &mut Due) -> Result<bool, Report> {
+        memory::reserve(&mut self.done, 1)?;
+        Ok(self.done.insert(core::mem::take(&mut due.place)))
+    }
+
     /// A total that is due at COMMIT through the same foreign key goes with it. Where its bounds refuse that, the
     /// settlement that follows tells.
     fn write(&mut self, due: Due) -> Result<(), Report> {
         let Some((parent, path)) = self.way(&due.followed)? else { return Ok(()) };
         let values = due.key.get(session_notes::PREFIX..).unwrap_or_default();
         let carried = CarriedTotal::find(&mut self.totals, &due.followed, values)?;
-        let known = BumpFrom::Version(due.version);
-        if path.bump(&parent, &due.key, known, carried.as_ref())?
-            || !path.is_unmoved(&parent, &due.key)?
-        {
-            return Ok(());
-        }
-        let carries = carried.is_some();
-        let bump_now = || -> Result<bool, Report> {
-            Ok(path.bump(&parent, &due.key, BumpFrom::Any, carried.as_ref())?
-                || (carries && path.bump(&parent, &due.key, BumpFrom::Any, None)?))
+        move_version(&DueRow { parent: &parent, path: &path, due: &due, carried: carried.as_ref() })
+    }
+}
+
+/// A row that is due, with a total that goes along.
+struct DueRow<'a> {
+    parent: &'a Parent,
+    path: &'a Path,
+    due: &'a Due,
+    carried: Option<&'a CarriedTotal>,
+}
+
+impl NotedRow for DueRow<'_> {
+    type Failure = Report;
+
+    fn bump(&self, known: bool) -> Result<bool, Report> {
+        let bump = |carried| {
+            let from = if known { BumpFrom::Version(self.due.version) } else { BumpFrom::Any };
+            self.path.bump(self.parent, &self.due.key, from, carried)
         };
-        if bump_now()? || is_kept() {
-            return Ok(());
-        }
-        while path.is_unmoved(&parent, &due.key)? {
-            catch(allow_cancel)?;
-            if path.lock(&parent, &due.key)? {
-                bump_now()?;
-                break;
-            }
-        }
-        Ok(())
+        // From any version it is bumped without the total too, which its bounds may refuse.
+        Ok(bump(self.carried)? || (!known && self.carried.is_some() && bump(None)?))
     }
 
+    fn is_unmoved(&self) -> Result<bool, Report> {
+        self.path.is_unmoved(self.parent, &self.due.key)
+    }
+
+    fn lock(&self) -> Result<bool, Report> {
+        self.path.lock(self.parent, &self.due.key)
+    }
+
+    fn keeps_snapshot(&self) -> bool {
+        is_kept()
+    }
+
+    fn allow_cancel(&self) -> Result<(), Report> {
+        catch(allow_cancel)
+    }
+}
+
+impl Bump {
     /// The parent table and the statements that reach it; `None` if it was dropped, or its version
     /// guard is disabled, so that no write moves its versions.
     fn way(&mut self, followed: &Arc<Followed>) -> Result<Option<Way>, Report> {

@@ -6,6 +6,7 @@ pub mod companions;
 pub mod guard;
 pub mod install;
 pub mod notes;
+pub mod protocol;
 pub mod rule;
 pub mod session_notes;
 pub mod table;

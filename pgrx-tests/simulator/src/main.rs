@@ -5,6 +5,8 @@
 
 mod cap;
 mod engine;
+mod guard;
+mod parent;
 mod protocols;
 mod server;
 
@@ -139,6 +141,7 @@ fn main() -> io::Result<()> {
     let asked = asked().map_err(io::Error::other)?;
     let mut count = Count::default();
     try_protocol::<protocols::cap::Cap>(&asked, &mut count)?;
+    try_protocol::<protocols::parent::Parents>(&asked, &mut count)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     match count.failed {
         0 => Ok(()),

@@ -1,9 +1,9 @@
 //! What sessions send: transactions, savepoints, and rows that are put in, changed and taken out.
 
-use crate::engine::session::{Failure, Monitor, Session};
+use crate::engine::session::{Failure, Monitor, Session, World};
 use crate::server::locks::{Mode, Tag, Taken};
 use crate::server::store::{Tid, Version};
-use crate::server::transactions::{Level, Snapshot, Xid};
+use crate::server::transactions::{Level, Snapshot, Transactions, Xid};
 use crate::server::Wait;
 
 /// What can be got wrong in the server itself, to see whether it would be noticed.
@@ -33,16 +33,21 @@ impl<M: Monitor> Session<'_, M> {
 
     /// Rolls back to the innermost savepoint, which stays.
     pub fn rollback_to_savepoint(&self, order: Order) {
-        self.end(order, "rolls back to the savepoint", |s, w| w.undo_innermost(s));
+        self.end(order, "rolls back to the savepoint", |s, w| w.undo_innermost(s), |_| ());
         self.savepoint();
     }
 
     pub fn commit(&self, order: Order) {
-        self.end(order, "commits", |session, all| all.end_all(session, true));
+        self.commit_telling(order, |_| ());
+    }
+
+    /// As [`Session::commit`]; the invariants are told at the moment at which it can be seen.
+    pub fn commit_telling(&self, order: Order, tell: impl FnOnce(&mut World<M>)) {
+        self.end(order, "commits", |session, all| all.end_all(session, true), tell);
     }
 
     pub fn rollback(&self, order: Order) {
-        self.end(order, "rolls back", |session, all| all.end_all(session, false));
+        self.end(order, "rolls back", |session, all| all.end_all(session, false), |_| ());
     }
 
     /// The end can be seen first, and locks are let go after that.
@@ -50,7 +55,8 @@ impl<M: Monitor> Session<'_, M> {
         &self,
         order: Order,
         what: &str,
-        end: impl Fn(usize, &mut crate::server::transactions::Transactions) -> Vec<Xid>,
+        end: impl Fn(usize, &mut Transactions) -> Vec<Xid>,
+        tell: impl FnOnce(&mut World<M>),
     ) {
         if order.releases_first {
             self.sure_step("lets go of its locks", |w| {
@@ -58,7 +64,10 @@ impl<M: Monitor> Session<'_, M> {
                 w.server.locks.release_all(&parts);
             });
         }
-        let parts = self.sure_step(what, |w| end(self.id, &mut w.server.transactions));
+        let parts = self.sure_step(what, |w| {
+            tell(w);
+            end(self.id, &mut w.server.transactions)
+        });
         self.sure_step("lets go of its locks", |w| {
             w.server.locks.release_all(&parts);
             w.server.transactions.release(&parts);
@@ -182,7 +191,7 @@ impl<M: Monitor> Session<'_, M> {
 
     fn look_at(
         &self,
-        world: &mut crate::engine::session::World<M>,
+        world: &mut World<M>,
         snapshot: &Snapshot,
         tid: Tid,
         of: impl Fn(&Version) -> bool,

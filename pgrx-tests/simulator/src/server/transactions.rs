@@ -11,6 +11,11 @@ impl Xid {
     /// What was committed before the sessions began.
     pub const BEFORE: Xid = Xid(127);
 
+    /// What a later one of the same session has more of.
+    pub fn number(self) -> u32 {
+        self.0.into()
+    }
+
     pub fn session(self) -> usize {
         usize::from(self.0 / EACH)
     }
