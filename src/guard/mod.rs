@@ -6,6 +6,7 @@ pub mod bypass;
 pub mod child_key;
 pub mod finding;
 pub mod foreign_keys;
+pub mod held;
 pub mod index;
 pub mod inspected;
 pub mod kept_column;

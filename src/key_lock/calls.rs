@@ -8,7 +8,8 @@ use crate::guard::key_values;
 use crate::guard::locking;
 use crate::guard::outcome;
 use crate::guard::spread;
-use crate::key_lock::locks as key_lock;
+use crate::key_lock::locks::{self as key_lock, Locking};
+use crate::key_lock::protocol::lock_all;
 use crate::key_lock::rule::{KeyLockRules, Rule, FUNCTION};
 use crate::pg::advisory_lock::Family;
 use crate::pg::backoff::allow_cancel;
@@ -120,9 +121,7 @@ fn lock_list(target: Oid, keys: &Json, memory: Memory) -> Result<(), Report> {
     if locks.len() < keys.count() {
         tell_of_null(&table)?;
     }
-    locks.sort_unstable();
-    locks.dedup();
-    counting_waits(guard, || key_lock::lock_all(rule, &locks, guard))
+    counting_waits(guard, || lock_all(&Locking { rule, whose: guard }, &mut locks))
 }
 
 /// Whoever locks a key and then relies on it should know that there was none to lock.

@@ -13,10 +13,12 @@
 
 use crate::guard::attachment;
 use crate::guard::bypass;
+use crate::guard::locking::Trial;
 use crate::guard::outcome::{self, Mode};
 use crate::guard::own_writes;
-use crate::key_lock::locks::{holds, in_order, is_last, lock, lock_on_trial, locked, Locked};
+use crate::key_lock::locks::{lock, lock_on_trial, locked, Locking};
 use crate::key_lock::observe::{observe_first, observe_last};
+use crate::key_lock::protocol::{self, lock_two, InTheWay, Locked, Upserter};
 use crate::key_lock::rule::{FirstKeyLockRules, KeyLockRules, Rule, ATTACHMENT, FIRST_ATTACHMENT};
 use crate::pg::error::Report;
 use crate::pg::rule_cache;
@@ -26,7 +28,7 @@ use crate::pg::trigger::{guard_entry, Event, Firing, Timing};
 use crate::pg::trigger_order::{note, set_note, statement_is_current, turn_off};
 use crate::pg::tuple::Row;
 use crate::pg::upsert::{Found, Upsert};
-use pgrx::pg_sys::Oid;
+use pgrx::pg_sys::{ItemPointerData, Oid};
 
 guard_entry!(raceguard_key_lock_guard, "key_lock_guard", crate::key_lock::guard::fire);
 
@@ -142,58 +144,62 @@ fn lock_written(rule: &Rule, firing: Firing) -> Result<(), Report> {
             if rule.key.is_unchanged(firing.old(), firing.new_row()) {
                 return lock(rule, new, firing.definition());
             }
-            lock_two(rule, firing, locked(rule, firing.old(), firing.old_in_slot())?, new)
+            let old = locked(rule, firing.old(), firing.old_in_slot())?;
+            lock_two(&Locking { rule, whose: firing.definition() }, old, new)
         }
     }
-}
-
-fn lock_two(
-    rule: &Rule,
-    firing: Firing,
-    old: Option<Locked>,
-    new: Option<Locked>,
-) -> Result<(), Report> {
-    let [first, second] = in_order(old, new);
-    lock(rule, first, firing.definition())?;
-    lock(rule, second, firing.definition())
 }
 
 /// Locks the key of a row to be inserted: at once, or in an upsert after the row that is in the way.
 #[inline]
 fn lock_inserted(rule: &Rule, firing: Firing, key: Option<Locked>) -> Result<(), Report> {
     let Some(new) = key else { return Ok(()) };
-    if is_last(rule, new) {
-        return Ok(());
-    }
-    match Upsert::of(firing) {
-        Some(upsert) if !holds(rule, new) => lock_upserted(rule, firing, upsert, new),
-        _ => lock(rule, key, firing.definition()),
-    }
+    let locking = Locking { rule, whose: firing.definition() };
+    let upserting = || Upsert::of(firing).map(|upsert| Upserting { locking, upsert });
+    protocol::lock_inserted(&locking, upserting, new)
 }
 
-/// Row before key, as every UPDATE takes them. Where no row is in the way it is the key that others
-/// wait for, and with the key held one is looked for again: a writer of this key may have put it in
-/// meanwhile. Nobody waits for a row here while holding a key that was taken for it.
-#[inline(never)]
-fn lock_upserted(rule: &Rule, firing: Firing, upsert: Upsert, new: Locked) -> Result<(), Report> {
-    loop {
-        let ended = Ended::now();
-        if let Some(row) = upsert.find() {
-            match upsert.lock(row) {
-                Found::Gone => continue,
-                Found::Own => return lock(rule, Some(new), firing.definition()),
-                Found::Locked(row, slot) => {
-                    let old = locked(rule, row, slot)?;
-                    upsert.forget();
-                    return lock_two(rule, firing, old, Some(new));
-                }
+/// An upsert, before Postgres has looked for the row in its way.
+struct Upserting<'a, 'r, 'f> {
+    locking: Locking<'a, 'r>,
+    upsert: Upsert<'f>,
+}
+
+impl Upserter for Upserting<'_, '_, '_> {
+    type Failure = Report;
+    type Row = ItemPointerData;
+    type Moment = Ended;
+    type Trial = Trial;
+
+    fn now(&self) -> Ended {
+        Ended::now()
+    }
+
+    fn find(&self) -> Option<ItemPointerData> {
+        self.upsert.find()
+    }
+
+    fn lock_row(&self, row: ItemPointerData) -> Result<InTheWay, Report> {
+        match self.upsert.lock(row) {
+            Found::Gone => Ok(InTheWay::Gone),
+            Found::Own => Ok(InTheWay::Own),
+            Found::Locked(row, slot) => {
+                let old = locked(self.locking.rule, row, slot)?;
+                self.upsert.forget();
+                Ok(InTheWay::Locked(old))
             }
         }
+    }
+
+    fn looked(&self) {
         stop(c"raceguard-key-looked");
-        let trial = lock_on_trial(rule, new, firing.definition())?;
-        if ended == Ended::now() || upsert.find().is_none() {
-            return Ok(());
-        }
+    }
+
+    fn lock_on_trial(&self, key: Locked) -> Result<Trial, Report> {
+        lock_on_trial(self.locking.rule, key, self.locking.whose)
+    }
+
+    fn give_back(&self, trial: Trial) {
         trial.give_back();
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::errors;
 use crate::guard::locking::{self, Trial};
+use crate::key_lock::protocol::{Locked, Locker};
 use crate::key_lock::rule::Rule;
 use crate::pg::advisory_lock::{Family, Tag};
 use crate::pg::error::Report;
@@ -10,16 +11,42 @@ use crate::pg::trigger::Definition;
 use crate::pg::tuple::Row;
 use pgrx::pg_sys;
 
-/// What a key is locked by.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Locked(pub u32);
+/// A guard that locks where `whose` counters count.
+#[derive(Clone, Copy)]
+pub struct Locking<'a, 'r> {
+    pub rule: &'a Rule<'r>,
+    pub whose: Definition<'a>,
+}
 
-/// The order in which OLD's and NEW's locks are taken.
-pub fn in_order(old: Option<Locked>, new: Option<Locked>) -> [Option<Locked>; 2] {
-    match (old, new) {
-        (Some(a), Some(b)) if a == b => [Some(a), None],
-        (Some(a), Some(b)) if b < a => [Some(b), Some(a)],
-        pair => [pair.0, pair.1],
+impl Locker for Locking<'_, '_> {
+    type Failure = Report;
+
+    #[inline]
+    fn lock(&self, key: Locked) -> Result<(), Report> {
+        lock(self.rule, Some(key), self.whose)
+    }
+
+    fn lock_whole(&self) -> Result<(), Report> {
+        locking::lock_whole(self.rule.root, Family::Keys, self.whose)
+    }
+
+    fn would_escalate(&self, more: usize) -> bool {
+        self.rule.options.namespace.is_none() && locking::would_escalate(more)
+    }
+
+    #[inline]
+    fn is_last(&self, Locked(key): Locked) -> bool {
+        match self.rule.options.namespace {
+            None => locking::is_last_key(self.rule.root, key),
+            Some(namespace) => locking::is_last_in_namespace(namespace, key as i32),
+        }
+    }
+
+    fn holds(&self, Locked(key): Locked) -> bool {
+        match self.rule.options.namespace {
+            None => locking::holds(Family::Keys, self.rule.root, key),
+            Some(namespace) => Tag::integers(namespace, key as i32).is_held(false),
+        }
     }
 }
 
@@ -68,22 +95,6 @@ pub fn lock(rule: &Rule, what: Option<Locked>, whose: Definition) -> Result<(), 
     }
 }
 
-/// Whether a key is known to be held, without a look into the lock manager.
-#[inline]
-pub fn is_last(rule: &Rule, key: Locked) -> bool {
-    match rule.options.namespace {
-        None => locking::is_last_key(rule.root, key.0),
-        Some(namespace) => locking::is_last_in_namespace(namespace, key.0 as i32),
-    }
-}
-
-pub fn holds(rule: &Rule, key: Locked) -> bool {
-    match rule.options.namespace {
-        None => locking::holds(Family::Keys, rule.root, key.0),
-        Some(namespace) => Tag::integers(namespace, key.0 as i32).is_held(false),
-    }
-}
-
 /// Locks a key that is not held and that may have to be given back.
 pub fn lock_on_trial(rule: &Rule, key: Locked, whose: Definition) -> Result<Trial, Report> {
     match rule.options.namespace {
@@ -93,14 +104,6 @@ pub fn lock_on_trial(rule: &Rule, key: Locked, whose: Definition) -> Result<Tria
             Ok(Trial::alone(Tag::integers(namespace, key.0 as i32)))
         }
     }
-}
-
-/// Takes many locks, in the order in which every writer takes two.
-pub fn lock_all(rule: &Rule, keys: &[Locked], whose: Definition) -> Result<(), Report> {
-    if rule.options.namespace.is_none() && locking::would_escalate(keys.len()) {
-        return locking::lock_whole(rule.root, Family::Keys, whose);
-    }
-    keys.iter().try_for_each(|key| lock(rule, Some(*key), whose))
 }
 
 /// Takes one lock if nobody else has it.
@@ -115,6 +118,7 @@ pub fn try_lock(rule: &Rule, what: Locked) -> bool {
 mod tests {
     use super::*;
     use crate::guard::outcome::Mode;
+    use crate::key_lock::protocol::in_order;
     use crate::key_lock::rule::{parse, Options};
     use proptest::prelude::*;
 

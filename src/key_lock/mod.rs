@@ -6,6 +6,7 @@ pub mod guard;
 pub mod install;
 pub mod locks;
 pub mod observe;
+pub mod protocol;
 pub mod rule;
 
 use crate::guard::kind::{any_rows, nothing_elsewhere, own_table_only, Bypassable, Kind, Modes};

@@ -6,6 +6,7 @@
 mod cap;
 mod engine;
 mod guard;
+mod key_lock;
 mod parent;
 mod protocols;
 mod server;
@@ -141,6 +142,7 @@ fn main() -> io::Result<()> {
     let asked = asked().map_err(io::Error::other)?;
     let mut count = Count::default();
     try_protocol::<protocols::cap::Cap>(&asked, &mut count)?;
+    try_protocol::<protocols::key_lock::KeyLock>(&asked, &mut count)?;
     try_protocol::<protocols::parent::Parents>(&asked, &mut count)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     match count.failed {

@@ -1,6 +1,7 @@
 //! The guards' protocols, each with its answers, cases, invariants and mutants.
 
 pub mod cap;
+pub mod key_lock;
 pub mod parent;
 
 use crate::engine::explore::Way;

@@ -189,6 +189,17 @@ impl<M: Monitor> Session<'_, M> {
         }
     }
 
+    /// Locks a version that a dirty look has found (`ExecOnConflictUpdate`); `None` if it is not the newest any more.
+    pub fn lock_version(&self, snapshot: &Snapshot, tid: Tid) -> Result<Option<Tid>, Failure> {
+        loop {
+            match self.step("locks a row", |w| self.look_at(w, snapshot, tid, |_| true)) {
+                Row::Locked => return Ok(Some(tid)),
+                Row::Gone | Row::Newer(_) | Row::Changed => return Ok(None),
+                Row::Written(xid) => self.wait("who writes the row", Wait::End(xid), |_| ())?,
+            }
+        }
+    }
+
     fn look_at(
         &self,
         world: &mut World<M>,
