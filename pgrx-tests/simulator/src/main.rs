@@ -127,7 +127,7 @@ fn try_protocol<C: Protocol>(asked: &Asked, count: &mut Count) -> io::Result<()>
     let wanted = |name: &str| format!("{}, {name}", C::NAME).contains(&asked.only);
     for mutant in C::mutants() {
         if wanted(&format!("{mutant:?}")) {
-            try_mutant::<C>(mutant, asked.seed, count)?;
+            try_mutant::<C>(*mutant, asked.seed, count)?;
         }
     }
     for family in C::families() {

@@ -1,6 +1,22 @@
 //! The guards' protocols, each with its answers, cases, invariants and mutants.
 
+/// Each way in which a protocol can be wrong, and the list of them.
+macro_rules! mutants {
+    ($($(#[$about:meta])* $name:ident,)*) => {
+        /// What is wrong.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Mutant {
+            $($(#[$about])* $name,)*
+        }
+
+        impl Mutant {
+            pub const ALL: &[Mutant] = &[$(Mutant::$name,)*];
+        }
+    };
+}
+
 pub mod cap;
+mod combinations;
 pub mod key_lock;
 pub mod parent;
 
@@ -16,12 +32,12 @@ pub struct Family<C> {
 
 /// A case in which something is wrong can be made of one in which nothing is.
 pub trait Protocol: Case + Clone + Send + Sync {
-    type Mutant: Copy + std::fmt::Debug + Send + Sync;
+    type Mutant: Copy + std::fmt::Debug + Send + Sync + 'static;
 
     const NAME: &'static str;
 
     fn families() -> Vec<Family<Self>>;
-    fn mutants() -> Vec<Self::Mutant>;
+    fn mutants() -> &'static [Self::Mutant];
     /// The cases of which one has to show that something is wrong.
     fn shown_by(mutant: Self::Mutant) -> Vec<Self>;
     /// The same with something wrong.

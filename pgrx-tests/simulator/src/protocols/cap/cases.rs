@@ -2,12 +2,13 @@
 
 use super::answers::CapSession;
 use super::monitor::CapMonitor;
-use super::mutants::{mutants, Mutant};
+use super::mutants::Mutant;
 use super::script::{run, Statement};
 use super::TABLE;
 use crate::cap::protocol::Fill;
 use crate::engine::explore::Way;
 use crate::engine::run::Case;
+use crate::protocols::combinations::{scripts, together};
 use crate::protocols::{Family, Protocol};
 use crate::server::transactions::Level;
 use crate::server::Server;
@@ -126,34 +127,12 @@ impl Case for Cap {
 /// The insert of a row, rolled back to a savepoint.
 const UNDONE: [Statement; 3] = [Savepoint, Insert(1, 1), RollbackTo];
 
-/// All scripts of so many of these letters, each letter one statement or a few, that put a row into key 1; ended either
-/// way.
-fn scripts(letters: &[&[Statement]], length: usize) -> Vec<Vec<Statement>> {
-    let mut all: Vec<Vec<Statement>> = vec![Vec::new()];
-    for _ in 0..length {
-        let longer = |script: &Vec<Statement>, letter: &&[Statement]| [script, *letter].concat();
-        all =
-            all.iter().flat_map(|script| letters.iter().map(move |l| longer(script, l))).collect();
-    }
-    all.iter().map(|script| [script, &[End][..]].concat()).collect()
-}
-
-/// So many of the scripts together, in any combination, where one of them needs a slot.
-fn together(scripts: &[Vec<Statement>], sessions: usize) -> Vec<Vec<Vec<Statement>>> {
-    let mut all: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in 0..sessions {
-        let from = |chosen: &Vec<usize>| chosen.last().copied().unwrap_or(0);
-        let longer = |chosen: &Vec<usize>, next: usize| [&chosen[..], &[next]].concat();
-        all = all
-            .iter()
-            .flat_map(|chosen| (from(chosen)..scripts.len()).map(move |next| longer(chosen, next)))
-            .collect();
-    }
+/// So many of the scripts together, where one of them needs a slot.
+fn crowds(scripts: &[Vec<Statement>], sessions: usize) -> Vec<Vec<Vec<Statement>>> {
     let needs = |s: &Statement| matches!(s, Insert(..) | Move(..));
-    all.iter()
-        .map(|chosen| chosen.iter().map(|script| scripts[*script].clone()).collect::<Vec<_>>())
-        .filter(|scripts| scripts.iter().flatten().any(needs))
-        .collect()
+    let mut all = together(scripts, sessions);
+    all.retain(|scripts| scripts.iter().flatten().any(needs));
+    all
 }
 
 /// Two sessions with three statements, and three with two, every order of steps.
@@ -161,10 +140,10 @@ fn exhaustive() -> Vec<Family<Cap>> {
     let (insert, delete, touch) = (&[Insert(1, 1)][..], &[Delete(11)][..], &[Touch(11)][..]);
     let (arrive, undone) = (&[Move(21, 1)][..], &UNDONE[..]);
     let pair = |scripts| Cap::new(2, scripts).standing(&[(1, 1), (2, 1)]).may_deadlock();
-    let errors = together(&scripts(&[insert, delete, touch], 3), 2);
-    let undone = together(&scripts(&[insert, delete, undone], 2), 2);
-    let threes = together(&scripts(&[insert, delete, touch, arrive], 3), 2);
-    let trios = together(&scripts(&[insert, delete], 2), 3);
+    let errors = crowds(&scripts(&[insert, delete, touch], 3, End), 2);
+    let undone = crowds(&scripts(&[insert, delete, undone], 2, End), 2);
+    let threes = crowds(&scripts(&[insert, delete, touch, arrive], 3, End), 2);
+    let trios = crowds(&scripts(&[insert, delete], 2, End), 3);
     let all = |name, scripts: Vec<Vec<Vec<Statement>>>, case: &dyn Fn(Cap) -> Cap| {
         let cases = scripts.into_iter().map(|scripts| case(pair(scripts))).collect();
         Family { name, way: Way::All, cases }
@@ -281,8 +260,8 @@ impl Protocol for Cap {
         exhaustive().into_iter().chain(sampled()).collect()
     }
 
-    fn mutants() -> Vec<Mutant> {
-        mutants()
+    fn mutants() -> &'static [Mutant] {
+        Mutant::ALL
     }
 
     fn shown_by(mutant: Mutant) -> Vec<Cap> {

@@ -1,8 +1,6 @@
 //! Steps of the protocol, and of what it rests on, left out or done otherwise. Each has to be noticed.
 
-/// What is wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Mutant {
+mutants! {
     /// A slot that looked free is not looked at again under its lock, though a transaction has ended since.
     NoSecondLook,
     /// What a pass has found is taken to be so still.
@@ -35,27 +33,4 @@ pub enum Mutant {
     Unrefused,
     /// Postgres lets go of locks before what was done under them can be seen.
     ReleasesFirst,
-}
-
-/// All of them.
-pub fn mutants() -> Vec<Mutant> {
-    use Mutant::*;
-    vec![
-        NoSecondLook,
-        AlwaysCurrent,
-        NoReservation,
-        KeepsUseless,
-        StatementSnapshot,
-        CommandNotRaised,
-        DirtyPass,
-        SeesArrivals,
-        NoDirtyLook,
-        NeverWaits,
-        GoingCounts,
-        SpareForEver,
-        NoTableLock,
-        EscalatesUnlocked,
-        Unrefused,
-        ReleasesFirst,
-    ]
 }

@@ -2,11 +2,12 @@
 
 use super::answers::KeySession;
 use super::monitor::KeyMonitor;
-use super::mutants::{mutants, Mutant};
+use super::mutants::Mutant;
 use super::script::{run, Statement};
 use super::TABLE;
 use crate::engine::explore::Way;
 use crate::engine::run::Case;
+use crate::protocols::combinations::{scripts, together};
 use crate::protocols::{Family, Protocol};
 use crate::server::Server;
 use Statement::*;
@@ -108,30 +109,9 @@ impl Case for KeyLock {
     }
 }
 
-/// All scripts of so many of these letters, each letter one statement or a few; ended either way.
-fn scripts(letters: &[&[Statement]], length: usize) -> Vec<Vec<Statement>> {
-    let mut all: Vec<Vec<Statement>> = vec![Vec::new()];
-    for _ in 0..length {
-        let longer = |script: &Vec<Statement>, letter: &&[Statement]| [script, *letter].concat();
-        all =
-            all.iter().flat_map(|script| letters.iter().map(move |l| longer(script, l))).collect();
-    }
-    all.iter().map(|script| [script, &[End][..]].concat()).collect()
-}
-
 /// So many of the scripts together, in any combination.
-fn together(scripts: &[Vec<Statement>], sessions: usize) -> Vec<KeyLock> {
-    let mut all: Vec<Vec<usize>> = vec![Vec::new()];
-    for _ in 0..sessions {
-        let from = |chosen: &Vec<usize>| chosen.last().copied().unwrap_or(0);
-        let longer = |chosen: &Vec<usize>, next: usize| [&chosen[..], &[next]].concat();
-        all = all
-            .iter()
-            .flat_map(|chosen| (from(chosen)..scripts.len()).map(move |next| longer(chosen, next)))
-            .collect();
-    }
-    let of = |chosen: &Vec<usize>| chosen.iter().map(|script| scripts[*script].clone()).collect();
-    all.iter().map(|chosen| KeyLock::new(of(chosen))).collect()
+fn crowds(scripts: &[Vec<Statement>], sessions: usize) -> Vec<KeyLock> {
+    together(scripts, sessions).into_iter().map(KeyLock::new).collect()
 }
 
 /// A lock that a rollback to a savepoint lets go of, and one that it does not.
@@ -144,13 +124,13 @@ fn exhaustive() -> Vec<Family<KeyLock>> {
     let (many, all, attempt) = (&[LockMany(&[2, 1])][..], &[LockWhole][..], &[TryLock(1)][..]);
     let seen = &[Observe(1)][..];
     let (away, upsert, touch) = (&[Move(11, 2)][..], &[Upsert(11, 2)][..], &[Touch(11)][..]);
-    let threes = together(&scripts(&[insert, delete, arrive], 3), 2);
-    let trios = together(&scripts(&[insert, arrive], 2), 3);
-    let locks = together(&scripts(&[one, two, undone, merged], 3), 2);
-    let calls = together(&scripts(&[one, two, many, all, attempt, seen], 2), 2);
-    let parts = together(&scripts(&[insert, two, undone, merged], 2), 2);
-    let ordered = together(&scripts(&[arrive, away, many, insert], 1), 3);
-    let upserts = together(&scripts(&[upsert, touch, delete], 2), 2);
+    let threes = crowds(&scripts(&[insert, delete, arrive], 3, End), 2);
+    let trios = crowds(&scripts(&[insert, arrive], 2, End), 3);
+    let locks = crowds(&scripts(&[one, two, undone, merged], 3, End), 2);
+    let calls = crowds(&scripts(&[one, two, many, all, attempt, seen], 2, End), 2);
+    let parts = crowds(&scripts(&[insert, two, undone, merged], 2, End), 2);
+    let ordered = crowds(&scripts(&[arrive, away, many, insert], 1, End), 3);
+    let upserts = crowds(&scripts(&[upsert, touch, delete], 2, End), 2);
     let family = |name, cases: Vec<KeyLock>, with: &dyn Fn(KeyLock) -> KeyLock| {
         let standing = |case: KeyLock| with(case.standing(&[(12, 2)]));
         Family { name, way: Way::All, cases: cases.into_iter().map(standing).collect() }
@@ -335,8 +315,8 @@ impl Protocol for KeyLock {
         exhaustive().into_iter().chain(sampled()).collect()
     }
 
-    fn mutants() -> Vec<Mutant> {
-        mutants()
+    fn mutants() -> &'static [Mutant] {
+        Mutant::ALL
     }
 
     fn shown_by(mutant: Mutant) -> Vec<KeyLock> {

@@ -1,8 +1,6 @@
 //! Steps of the protocol, and of what it rests on, left out or done otherwise. Each has to be noticed.
 
-/// What is wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Mutant {
+mutants! {
     /// Keys are locked without the table's lock, which others escalate to.
     NoTableLock,
     /// Past the limit nothing is locked any more, and single lockers are not waited for.
@@ -33,26 +31,4 @@ pub enum Mutant {
     SnapshotFirst,
     /// Postgres lets go of locks before what was done under them can be seen.
     ReleasesFirst,
-}
-
-/// All of them.
-pub fn mutants() -> Vec<Mutant> {
-    use Mutant::*;
-    vec![
-        NoTableLock,
-        EscalatesUnlocked,
-        EscalatesMidway,
-        SharesFirst,
-        Uncounted,
-        OneSubtransaction,
-        OneTransaction,
-        OldKeyFirst,
-        NewKeyOnly,
-        AsGiven,
-        KeyBeforeRow,
-        NothingEnds,
-        KeepsTrial,
-        SnapshotFirst,
-        ReleasesFirst,
-    ]
 }

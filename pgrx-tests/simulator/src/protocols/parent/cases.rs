@@ -2,11 +2,12 @@
 
 use super::answers::ParentSession;
 use super::monitor::ParentMonitor;
-use super::mutants::{mutants, Mutant};
+use super::mutants::Mutant;
 use super::script::{run, Statement};
 use super::PARENTS;
 use crate::engine::explore::Way;
 use crate::engine::run::Case;
+use crate::protocols::combinations::{scripts, together};
 use crate::protocols::{Family, Protocol};
 use crate::server::transactions::Level;
 use crate::server::Server;
@@ -75,33 +76,9 @@ impl Case for Parents {
 const UNDONE: [Statement; 3] = [Savepoint, Child(1), RollbackTo];
 const UNMOVED: [Statement; 3] = [Savepoint, Immediate, RollbackTo];
 
-/// Scripts of so many letters that write a child, ended either way.
-fn scripts(letters: &[&[Statement]], length: usize) -> Vec<Vec<Statement>> {
-    let mut all: Vec<Vec<Statement>> = vec![Vec::new()];
-    for _ in 0..length {
-        let longer = |script: &Vec<Statement>, letter: &&[Statement]| [script, *letter].concat();
-        all = all.iter().flat_map(|s| letters.iter().map(move |l| longer(s, l))).collect();
-    }
-    all.iter().map(|script| [script, &[End][..]].concat()).collect()
-}
-
-/// All pairs.
-fn pairs(scripts: &[Vec<Statement>]) -> Vec<Parents> {
-    let of =
-        |i: usize| scripts[i..].iter().map(move |other| vec![scripts[i].clone(), other.clone()]);
-    (0..scripts.len()).flat_map(of).map(Parents::new).collect()
-}
-
-fn trios(scripts: &[Vec<Statement>]) -> Vec<Parents> {
-    let mut all = Vec::new();
-    for (i, one) in scripts.iter().enumerate() {
-        for (j, other) in scripts.iter().enumerate().skip(i) {
-            all.extend(
-                scripts[j..].iter().map(|third| vec![one.clone(), other.clone(), third.clone()]),
-            );
-        }
-    }
-    all.into_iter().map(Parents::new).collect()
+/// So many of the scripts together, in any combination.
+fn crowds(scripts: &[Vec<Statement>], sessions: usize) -> Vec<Parents> {
+    together(scripts, sessions).into_iter().map(Parents::new).collect()
 }
 
 /// A parent that is put again in so many transactions.
@@ -131,15 +108,15 @@ impl Protocol for Parents {
 
     fn families() -> Vec<Family<Parents>> {
         let (one, other, swap) = (&[Child(1)][..], &[Child(2)][..], &[Swap(1)][..]);
-        let threes = scripts(&[one, other, swap], 3);
-        let twos = scripts(&[one, other, swap, &UNDONE, &UNMOVED], 2);
-        let simple = scripts(&[one, other], 2);
+        let threes = scripts(&[one, other, swap], 3, End);
+        let twos = scripts(&[one, other, swap, &UNDONE, &UNMOVED], 2, End);
+        let simple = scripts(&[one, other], 2, End);
         let all = |name, cases| Family { name, way: Way::All, cases };
-        let kept = pairs(&twos).into_iter().map(Parents::kept_snapshots).collect();
-        let cancelled = pairs(&twos).into_iter().map(Parents::cancelled).collect();
+        let kept = crowds(&twos, 2).into_iter().map(Parents::kept_snapshots).collect();
+        let cancelled = crowds(&twos, 2).into_iter().map(Parents::cancelled).collect();
         vec![
-            all("2 sessions, 3 statements", pairs(&threes)),
-            all("3 sessions, 2 statements", trios(&simple)),
+            all("2 sessions, 3 statements", crowds(&threes, 2)),
+            all("3 sessions, 2 statements", crowds(&simple, 3)),
             all("2 sessions, 2 statements, kept snapshots", kept),
             all(
                 "parents put again",
@@ -153,8 +130,8 @@ impl Protocol for Parents {
         ]
     }
 
-    fn mutants() -> Vec<Mutant> {
-        mutants()
+    fn mutants() -> &'static [Mutant] {
+        Mutant::ALL
     }
 
     fn shown_by(mutant: Mutant) -> Vec<Parents> {

@@ -1,8 +1,6 @@
 //! Steps left out, or done otherwise. Each has to be noticed.
 
-/// What is wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Mutant {
+mutants! {
     /// Parents are written in the order in which they were noted, not in one of all transactions.
     InAnyOrder,
     /// A version is moved whatever it was before the transaction.
@@ -19,19 +17,4 @@ pub enum Mutant {
     EachRow,
     /// The version is moved in a transaction of its own, after that of the children.
     AfterCommit,
-}
-
-/// All of them.
-pub fn mutants() -> Vec<Mutant> {
-    use Mutant::*;
-    vec![
-        InAnyOrder,
-        MovesTwice,
-        OneTry,
-        NeverLocks,
-        ForgetsUndone,
-        NotesUndone,
-        EachRow,
-        AfterCommit,
-    ]
 }
