@@ -66,15 +66,17 @@ pub fn statements() -> Vec<String> {
     made
 }
 
-/// What bob does, and takes back: nothing of it may fail while the attacker's transactions are open.
+/// What bob does, and takes back: nothing of it may fail while the attacker's transactions are open. Each begins anew: one
+/// that may fail, since the attacker has locked what his rights cover, leaves a transaction that is aborted.
 pub const WRITES: [&str; 6] = [
-    "BEGIN; INSERT INTO v.secret (id, user_id, note, at) VALUES (900, 2, 'canary', '2026-01-01'); ROLLBACK",
-    "BEGIN; UPDATE v.secret SET note = 'canary', version = version + 1 WHERE id = 1; ROLLBACK",
-    "BEGIN; SELECT raceguard.lock_key('v.secret', 2); DELETE FROM v.secret WHERE id = 2; ROLLBACK",
-    "BEGIN; INSERT INTO v.kid (id, user_id) VALUES (900, 2); SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK",
-    "BEGIN; INSERT INTO v.seat (id, user_id) VALUES (900, 6); UPDATE v.event SET note = 'canary' WHERE id = 6; ROLLBACK",
-    "BEGIN; LOCK TABLE v.secret; SELECT raceguard.set_cap('v.secret', 4); ROLLBACK",
+    "ROLLBACK; BEGIN; INSERT INTO v.secret (id, user_id, note, at) VALUES (900, 2, 'canary', '2026-01-01'); ROLLBACK",
+    "ROLLBACK; BEGIN; UPDATE v.secret SET note = 'canary', version = version + 1 WHERE id = 1; ROLLBACK",
+    "ROLLBACK; BEGIN; SELECT raceguard.lock_key('v.secret', 2); DELETE FROM v.secret WHERE id = 2; ROLLBACK",
+    "ROLLBACK; BEGIN; INSERT INTO v.kid (id, user_id) VALUES (900, 2); SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK",
+    "ROLLBACK; BEGIN; INSERT INTO v.seat (id, user_id) VALUES (900, 6); UPDATE v.event SET note = 'canary' WHERE id = 6; ROLLBACK",
+    "ROLLBACK; BEGIN; LOCK TABLE v.secret; SELECT raceguard.set_cap('v.secret', 4); ROLLBACK",
 ];
 
 /// What everybody reads, whatever somebody has made of his own tables.
-pub const VIEWS: [&str; 2] = ["SELECT * FROM raceguard.guards", "SELECT * FROM raceguard.locks"];
+pub const VIEWS: [&str; 2] =
+    ["ROLLBACK; SELECT * FROM raceguard.guards", "ROLLBACK; SELECT * FROM raceguard.locks"];
